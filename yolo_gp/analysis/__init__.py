@@ -1,0 +1,1 @@
+"""Pure functions from a graph to a report, in exact integers."""

@@ -1,0 +1,54 @@
+"""`yolo-gp`: the commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from yolo_gp import __version__
+from yolo_gp.cli.detect import detect
+from yolo_gp.cli.info import info
+from yolo_gp.errors import ExitCode, YoloGpError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Compile Darknet cfg files to torch, look at them, run them.",
+)
+app.command()(detect)
+app.command()(info)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"yolo-gp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Compile Darknet cfg files to torch, look at them, run them."""
+
+
+def run() -> None:
+    """The entry point: our own errors become a message and an exit code, others a traceback."""
+    try:
+        app()
+    except YoloGpError as error:
+        print(f"{_lead(error)}{error}", file=sys.stderr)
+        sys.exit(int(error.exit_code))
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(int(ExitCode.OK))
+
+
+def _lead(error: YoloGpError) -> str:
+    return "" if error.exit_code is ExitCode.CFG else "error: "

@@ -1,0 +1,1 @@
+"""Images and data sets on their way into a network."""

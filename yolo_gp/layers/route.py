@@ -1,0 +1,108 @@
+"""[route]: takes earlier maps, or a slice of each, and joins their channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from yolo_gp.errors import Span
+from yolo_gp.layers.base import STREAM_KEYS, CommonKeys, Layer, ShapeProblem
+from yolo_gp.options import MAX_CHANNELS, Options, Reference
+from yolo_gp.rules import Rule
+from yolo_gp.shapes import FeatureShape, PartialShape, format_size
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route(Layer):
+    """[route]: (C_i, H, W) of each source -> (sum of C_i / groups, H, W).
+
+    With groups, slice number `group_id` of each source's channels is taken, then all are joined
+    in the order of `layers`.
+
+    Source: Darknet src/route_layer.c; darknet.md 2.4.  Stores no weights.
+    """
+
+    kind: ClassVar[str] = "route"
+    ignored = STREAM_KEYS
+
+    span: Span
+    common: CommonKeys
+    layers: tuple[Reference, ...]
+    groups: int
+    group_id: int
+    groups_span: Span
+
+    @classmethod
+    def parse(cls, options: Options, common: CommonKeys) -> Route:
+        groups = options.integer("groups", 1, minimum=1, maximum=MAX_CHANNELS)
+        group_id = options.integer("group_id", 0, maximum=MAX_CHANNELS)
+        if not options.failed and group_id >= groups:
+            options.error(
+                Rule.EMPTY_GROUP,
+                "group_id",
+                f"[route] group_id={group_id} does not exist among groups={groups}",
+                expected=f"0 to {groups - 1}",
+            )
+        return cls(
+            span=options.span,
+            common=common,
+            layers=options.references("layers"),
+            groups=groups,
+            group_id=group_id,
+            groups_span=options.span_of("groups"),
+        )
+
+    def sources(self) -> tuple[Reference, ...]:
+        return self.layers
+
+    def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
+        for position, source in enumerate(inputs):
+            self._check_slice(position, source)
+            self._check_size(position, source, inputs[0])
+        counts = [source.channels for source in inputs]
+        known = [count for count in counts if count is not None]
+        channels = sum(count // self.groups for count in known)
+        height, width = inputs[0].height, inputs[0].width
+        return PartialShape(channels if len(known) == len(counts) else None, height, width)
+
+    def _check_slice(self, position: int, source: PartialShape) -> None:
+        if source.channels is None or source.channels % self.groups == 0:
+            return
+        empty = source.channels < self.groups
+        raise ShapeProblem(
+            Rule.EMPTY_GROUP if empty else Rule.CHANNEL_MISMATCH,
+            self.groups_span,
+            f"[route] cannot cut the {source.channels} channels of {{{position}}} into "
+            f"groups={self.groups}",
+            expected=f"groups that divide {source.channels}",
+        )
+
+    def _check_size(self, position: int, source: PartialShape, first: PartialShape) -> None:
+        if source.size is None or first.size is None or source.size == first.size:
+            return
+        raise ShapeProblem(
+            Rule.SIZE_MISMATCH,
+            self.layers[position].span,
+            f"[route] joins maps of different size: {{0}} is {format_size(first.size)}, "
+            f"{{{position}}} is {format_size(source.size)}",
+            expected="sources of equal height and width",
+            wanted_size=first.size,
+        )
+
+    def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
+        from yolo_gp.layers.modules import Concat, ConcatSlices
+
+        if self.groups == 1:
+            return Concat()
+        widths = tuple(source.channels // self.groups for source in inputs)
+        return ConcatSlices(widths, self.group_id)
+
+    def passes_input(self) -> bool:
+        return len(self.layers) == 1
+
+    def label(self) -> str:
+        return f"group {self.group_id} of {self.groups}" if self.groups > 1 else ""

@@ -1,0 +1,60 @@
+"""[sam]: multiplies an earlier map by the previous layer, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from yolo_gp.errors import Span
+from yolo_gp.layers.activations import parse_activation
+from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem
+from yolo_gp.options import Options, Reference
+from yolo_gp.rules import Rule
+from yolo_gp.shapes import FeatureShape, PartialShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sam(Layer):
+    """[sam]: activation(source * x), both (C, H, W).  Spatial attention.
+
+    Source: Darknet src/sam_layer.c; darknet.md 2.6.  Stores no weights.
+    """
+
+    kind: ClassVar[str] = "sam"
+
+    span: Span
+    common: CommonKeys
+    layers: tuple[Reference, ...]
+    activation: str
+
+    @classmethod
+    def parse(cls, options: Options, common: CommonKeys) -> Sam:
+        return cls(
+            span=options.span,
+            common=common,
+            layers=options.references("from")[:1],
+            activation=parse_activation(options, "linear"),
+        )
+
+    def sources(self) -> tuple[Reference, ...]:
+        return (Reference(-1, self.span), *self.layers)
+
+    def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
+        left, right = inputs[0].complete, inputs[1].complete
+        if left and right and left != right:
+            raise ShapeProblem(
+                Rule.SIZE_MISMATCH,
+                self.layers[0].span,
+                f"[sam] multiplies {{1}}, {right}, by {{0}}, {left}",
+                expected="two maps of equal shape",
+            )
+        return inputs[1]
+
+    def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
+        from yolo_gp.layers.modules import Product
+
+        return Product(self.activation)

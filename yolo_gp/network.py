@@ -1,0 +1,113 @@
+"""Graph to torch: a `torch.fx.GraphModule` whose generated code reads like the cfg.
+
+The module takes images (N, C, H, W), normally in 0..1, and returns a tuple with the map each head
+reads, in file order; a network without heads returns its last layer's output. fx frees each map
+after its last reader. Input of another size than the graph's is fine as long as the layers fit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, fx, nn
+
+from yolo_gp.graph import INPUT, Edge, Graph, Node
+from yolo_gp.layers.modules import Convolution, WeightedShortcut
+
+
+def module_name(node: Node) -> str:
+    """The name of a layer's module in the network, and of its value in the generated code."""
+    return f"{node.layer.kind}_{node.index}"
+
+
+def compile_network(graph: Graph, device: torch.device | str = "cpu") -> fx.GraphModule:
+    """Build the torch module of a graph, in evaluation mode, its parameters uninitialised.
+
+    Fill them with `initialise` or from a weights file before use.
+    """
+    with torch.device("meta"):
+        modules = {
+            module_name(node): node.layer.module(node.input_shapes, node.output_shape)
+            for node in graph.nodes
+        }
+    network = fx.GraphModule(nn.ModuleDict(modules), _trace(graph), class_name="Network")
+    for name, module in modules.items():
+        if not hasattr(network, name):  # fx drops what it never calls; its weights must load
+            network.add_submodule(name, module)
+    network.to_empty(device=device)
+    _share_parameters(network, graph)
+    return network.eval()
+
+
+def _trace(graph: Graph) -> fx.Graph:
+    """The fx graph: one call per layer whose value somebody reads."""
+    trace = fx.Graph()
+    values: dict[int, fx.Node] = {INPUT: trace.placeholder("image", type_expr=Tensor)}
+
+    def read(edge: Edge) -> fx.Node:
+        value = values[edge.source]
+        return trace.call_method("detach", (value,)) if edge.detached else value
+
+    read_by_output = {edge.source for edge in graph.output_edges}
+    needed = _needed(graph, read_by_output)
+    for node in graph.nodes:
+        if node.index in needed:
+            name = module_name(node)
+            arguments = tuple(read(edge) for edge in node.inputs)
+            values[node.index] = trace.create_node("call_module", name, arguments, name=name)
+    trace.output(tuple(read(edge) for edge in graph.output_edges))
+    trace.lint()
+    return trace
+
+
+def _needed(graph: Graph, outputs: set[int]) -> set[int]:
+    """The layers whose value reaches an output."""
+    needed = set(outputs)
+    for node in reversed(graph.nodes):
+        if node.index in needed:
+            needed.update(edge.source for edge in node.inputs)
+    return needed
+
+
+def _share_parameters(network: fx.GraphModule, graph: Graph) -> None:
+    for node in graph.nodes:
+        if node.weights_of is not None:
+            user = network.get_submodule(module_name(node))
+            owner = network.get_submodule(module_name(graph.nodes[node.weights_of]))
+            assert isinstance(user, Convolution) and isinstance(owner, Convolution)
+            user.share_parameters_of(owner)
+
+
+@torch.no_grad()
+def initialise(network: fx.GraphModule, seed: int) -> None:
+    """Fill all parameters as Darknet does before training, repeatably.
+
+    Weights uniform within sqrt(2 / inputs per output), biases 0, batch norm the identity.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            bound = math.sqrt(2.0 / module.weight[0].numel())
+            drawn = torch.empty(module.weight.shape).uniform_(-bound, bound, generator=generator)
+            module.weight.copy_(drawn)
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | WeightedShortcut):
+            module.reset_parameters()
+
+
+def fold_batch_norm(network: fx.GraphModule, graph: Graph) -> None:
+    """Fold every convolution's batch norm into its weights, in place. For inference only."""
+    for node in graph.nodes:
+        module = network.get_submodule(module_name(node))
+        if isinstance(module, Convolution) and node.weights_of is None:
+            module.fold_batch_norm()
+    _share_parameters(network, graph)
+
+
+def to_channels_last(network: fx.GraphModule) -> None:
+    """Lay out convolution weights, in place, as convolutions over channels-last maps want them."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)

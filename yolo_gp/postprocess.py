@@ -1,0 +1,130 @@
+"""From candidates to detections: back to the image, non-maximum suppression, the best first.
+
+Legend: K candidates, C classes, D detections.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from yolo_gp.boxes import cxcywh_to_xyxy, pairwise_distance_penalty, pairwise_iou_cxcywh
+from yolo_gp.data.letterbox import ImagePlacement
+from yolo_gp.detections import Candidates, Detections, NmsRule
+from yolo_gp.presets import Preset
+
+_BLOCK = 256  # boxes compared with as many others at a time: matrices that stay in the cache
+_FEW = 512  # up to so many boxes, one table of all pairs serves all classes
+
+
+def detections(
+    candidates: Candidates,
+    placement: ImagePlacement,
+    preset: Preset,
+    head_rule: NmsRule,
+    names: tuple[str, ...] = (),
+    class_filter: frozenset[int] | None = None,
+) -> Detections:
+    """The detections among one image's candidates, by the preset's conventions.
+
+    Suppression works on boxes relative to the image, as Darknet's `detector test` does: DIoU is
+    another in pixels. Candidates with a number that is not finite are left out.
+
+    Args:
+        candidates: relative to the network input, their scores already thresholded.
+        placement: how the image lies in that network input.
+        head_rule: the rule of the network's last head, used where `preset.nms` is "head".
+        names: class names by id.
+        class_filter: ids of the classes to report; None reports all.
+    """
+    boxes = placement.boxes_on_image(candidates.boxes_cxcywh_norm.float().cpu())
+    height, width = placement.image_size
+    boxes_xyxy = cxcywh_to_xyxy(boxes) * boxes.new_tensor((width, height, width, height))
+    scores = candidates.scores.float().cpu()
+    finite = boxes_xyxy.isfinite().all(1) & scores.isfinite().all(1)
+    boxes, boxes_xyxy, scores = boxes[finite], boxes_xyxy[finite], scores[finite]
+    if not preset.multi_label:
+        scores = _best_class_only(scores)
+    if class_filter is not None:
+        scores = _of_classes(scores, class_filter)
+    rule = head_rule if preset.nms == "head" else NmsRule()
+    scores = non_maximum_suppression(boxes, scores, rule, preset.iou_threshold)
+    candidate, class_ids = scores.nonzero(as_tuple=True)
+    confidences, order = scores[candidate, class_ids].sort(descending=True, stable=True)
+    order = order[: preset.max_detections]
+    found = boxes_xyxy[candidate[order]]
+    if preset.clip_boxes:
+        found = found.clamp(min=0).minimum(found.new_tensor((width, height, width, height)))
+    return Detections(
+        found, confidences[: len(order)], class_ids[order], placement.image_size, names
+    )
+
+
+def non_maximum_suppression(
+    boxes_cxcywh: Tensor, scores: Tensor, rule: NmsRule, threshold: float
+) -> Tensor:
+    """The scores (K, C) of boxes (K, 4), with those of suppressed boxes set to 0.
+
+    Class by class, from the highest score down (ties in the order given), each box that still has
+    a score takes it from every later box that it suppresses by `rule`. A box suppressed in one
+    class keeps its scores in the others. Needs memory for K * C scores, not for K * K overlaps.
+    Source: darknet.md 3.4, Darknet src/box.c do_nms_sort, diounms_sort.
+    """
+    kept = scores.clone()
+    few = len(boxes_cxcywh) <= _FEW
+    table = _suppresses(boxes_cxcywh, boxes_cxcywh, rule, threshold) if few else None
+    for class_id in scores.any(0).nonzero().flatten().tolist():
+        scored = scores[:, class_id].nonzero().flatten()
+        order = scored[scores[scored, class_id].argsort(descending=True, stable=True)]
+        if table is None:
+            survives = _survivors(boxes_cxcywh[order], rule, threshold)
+        else:
+            survives = _greedy(table[order[:, None], order])
+        kept[order[~survives], class_id] = 0
+    return kept
+
+
+def _survivors(boxes_cxcywh: Tensor, rule: NmsRule, threshold: float) -> Tensor:
+    """Which of the boxes (n, 4), best first, no surviving better box suppresses: (n,) bool."""
+    blocks: list[Tensor] = []
+    survivors = boxes_cxcywh[:0]
+    for block in torch.split(boxes_cxcywh, _BLOCK):
+        alive = torch.ones(len(block), dtype=torch.bool, device=block.device)
+        for better in torch.split(survivors, _BLOCK):
+            alive &= ~_suppresses(better, block, rule, threshold).any(0)
+        rest = block[alive]
+        alive[alive.clone()] = _greedy(_suppresses(rest, rest, rule, threshold))
+        survivors = torch.cat((survivors, block[alive]))
+        blocks.append(alive)
+    return torch.cat(blocks)
+
+
+def _greedy(suppresses: Tensor) -> Tensor:
+    """Survivors (n,) where row i of (n, n) says whom i suppresses, and earlier boxes go first."""
+    spares = ~suppresses.cpu().numpy()
+    alive = torch.ones(len(spares), dtype=torch.bool)
+    survives = alive.numpy()  # the same memory
+    for i in range(len(spares)):
+        if survives[i]:
+            survives[i + 1 :] &= spares[i, i + 1 :]
+    return alive.to(suppresses.device)
+
+
+def _suppresses(better: Tensor, worse: Tensor, rule: NmsRule, threshold: float) -> Tensor:
+    """Whether each box of the first (A, 4) suppresses each of the second (B, 4): (A, B) bool."""
+    overlap = pairwise_iou_cxcywh(better, worse)
+    if rule.kind == "diou":
+        overlap -= pairwise_distance_penalty(better, worse).pow_(rule.exponent)
+    return overlap > threshold
+
+
+def _best_class_only(scores: Tensor) -> Tensor:
+    """The scores (K, C) with all but each candidate's highest set to 0."""
+    best, class_ids = scores.max(1, keepdim=True)
+    return torch.zeros_like(scores).scatter_(1, class_ids, best)
+
+
+def _of_classes(scores: Tensor, class_filter: frozenset[int]) -> Tensor:
+    """The scores (K, C) with those of all other classes set to 0."""
+    wanted = [class_id in class_filter for class_id in range(scores.shape[1])]
+    return scores * scores.new_tensor(wanted)

@@ -1,0 +1,1 @@
+"""What one does with a network: detect, measure accuracy, train; and the parts these share."""

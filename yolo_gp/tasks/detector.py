@@ -1,0 +1,270 @@
+"""A network ready to detect: compiled, weighted, folded, with the conventions it runs under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, fx
+
+from yolo_gp.data.letterbox import ImagePlacement, prepare
+from yolo_gp.detections import Candidates, Detections
+from yolo_gp.errors import DataError, UsageError, WeightsError
+from yolo_gp.files import read_names
+from yolo_gp.graph import Graph, read_graph
+from yolo_gp.network import compile_network, fold_batch_norm, initialise, to_channels_last
+from yolo_gp.postprocess import detections
+from yolo_gp.presets import Preset, find_preset
+from yolo_gp.tasks.frames import with_channels
+from yolo_gp.tasks.stills import decode_image
+from yolo_gp.weights.darknet import load_weights
+from yolo_gp.zoo import find_cfg, known_weights
+
+Dtype = Literal["float32", "float16", "bfloat16"]
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+ImageLike = str | Path | Image.Image | NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """What to run, and how.
+
+    Fields:
+        cfg: a path, or the name of a packaged cfg.
+        weights: a Darknet `.weights` file.
+        names: a file with one class name a line; None shows class ids.
+        preset: the conventions, by name or as varied by the caller.
+        device: a torch device, such as "cpu", "cuda" or "cuda:1".
+        dtype: numbers that the network computes with.
+        size: (height, width) of the network's input in pixels; None takes the cfg's.
+        strict: warnings about the cfg are errors.
+        random_weights: run an untrained network, for trying things out; needs no weights.
+    """
+
+    cfg: str | Path
+    weights: str | Path | None = None
+    names: str | Path | None = None
+    preset: str | Preset = "darknet"
+    device: str = "cpu"
+    dtype: str = "float32"
+    size: tuple[int, int] | None = None
+    strict: bool = False
+    random_weights: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _DTYPES:
+            raise UsageError(f"dtype {self.dtype} is none of {', '.join(_DTYPES)}")
+        if self.weights and self.random_weights:
+            raise UsageError("weights and random weights exclude each other; give one")
+
+
+class Detector:
+    """Finds objects in images.
+
+    Attributes:
+        graph: the network's description at its input size.
+        network: the torch module, folded, on its device.
+        preset: the conventions in force.
+        names: class names by id; empty if none are known.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        network: fx.GraphModule,
+        preset: Preset,
+        *,
+        names: tuple[str, ...] = (),
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Take over a compiled, weighted network: its batch norms are folded in place.
+
+        Raises:
+            UsageError: the network has no detection head.
+            DataError: `names` are not as many as the classes.
+        """
+        self.graph = graph
+        self.preset = _honouring_letter_box(preset, graph)
+        self.names = names
+        self._check_heads()
+        self._device = torch.device(device)
+        self._dtype = dtype
+        fold_batch_norm(network, graph)
+        network.requires_grad_(False).to(self._device, dtype)
+        to_channels_last(network)
+        self.network = network
+
+    @classmethod
+    def load(cls, settings: ModelSettings) -> Detector:
+        """Compile a cfg, load its weights, and make it ready.
+
+        Raises:
+            CfgError, WeightsError, UsageError, DataError: what does not fit, and where.
+        """
+        device = find_device(settings.device)
+        path = find_cfg(str(settings.cfg))
+        graph = read_graph(path, input_size=settings.size, strict=settings.strict)
+        preset = settings.preset
+        preset = find_preset(preset) if isinstance(preset, str) else preset
+        names = read_names(Path(settings.names)) if settings.names else ()
+        network = compile_network(graph)
+        if settings.random_weights:
+            initialise(network, seed=0)
+        elif settings.weights:
+            load_weights(Path(settings.weights), graph, network)
+        else:
+            raise WeightsError(_no_weights_text(path))
+        return cls(
+            graph, network, preset, names=names, device=device, dtype=_DTYPES[settings.dtype]
+        )
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images it takes: 1 grey, 3 RGB."""
+        return self.graph.input_shape.channels
+
+    def detect(self, image: ImageLike) -> Detections:
+        """The objects in one image.
+
+        Args:
+            image: a path, a Pillow image, or an array (H, W, 3) RGB or (H, W) grey, uint8.
+
+        Returns:
+            Detections, boxes in pixels of the (upright) image, highest confidence first.
+
+        Raises:
+            DataError: the image cannot be read.
+        """
+        return self.detect_batch([as_array(image, self.channels)])[0]
+
+    def detect_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """The objects in each of several images (H, W, C) uint8, in one pass where sizes allow.
+
+        Images that a rectangular preset gives different shapes go through one shape at a time.
+        """
+        prepared = [
+            prepare(image, self.graph.input_shape.size, self.preset, self.graph.stride)
+            for image in images
+        ]
+        found: list[Detections | None] = [None] * len(prepared)
+        shapes = {tensor.shape for tensor, _ in prepared}
+        for shape in shapes:
+            members = [i for i, (tensor, _) in enumerate(prepared) if tensor.shape == shape]
+            batch = torch.stack([prepared[i][0] for i in members])
+            candidates = self.candidates(batch)
+            for i, proposed in zip(members, candidates, strict=True):
+                found[i] = self._select(proposed, prepared[i][1])
+        return [detected for detected in found if detected is not None]
+
+    @torch.inference_mode()
+    def candidates(self, batch: Tensor) -> list[Candidates]:
+        """What all heads propose for a batch (N, C, H, W) in 0..1, image by image."""
+        batch = batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
+        maps = self.network(batch)
+        size = (int(batch.shape[2]), int(batch.shape[3]))
+        by_head: list[list[Candidates]] = []
+        for node, head in self.graph.heads:
+            own, maps = maps[: len(node.inputs)], maps[len(node.inputs) :]
+            by_head.append(head.decode(own, size, self.preset.confidence))
+        return [
+            Candidates(
+                torch.cat([head[i].boxes_cxcywh_norm for head in by_head]).cpu(),
+                torch.cat([head[i].scores for head in by_head]).cpu(),
+            )
+            for i in range(len(batch))
+        ]
+
+    def _select(self, proposed: Candidates, placement: ImagePlacement) -> Detections:
+        rule = self.graph.heads[-1][1].nms_rule
+        return detections(proposed, placement, self.preset, rule, self.names, self.class_filter)
+
+    class_filter: frozenset[int] | None = None
+    """Ids of the classes to report; None reports all."""
+
+    def _check_heads(self) -> None:
+        counts = sorted({head.num_classes for _, head in self.graph.heads})
+        file = self.graph.spec.net.span.file
+        if not counts:
+            raise UsageError(
+                f"{file} has no detection head, so there is nothing to detect with\n"
+                "expected: a cfg with at least one [yolo]"
+            )
+        if len(counts) > 1:
+            raise UsageError(f"the heads of {file} disagree on classes: {counts}")
+        if self.names and len(self.names) != counts[0]:
+            raise DataError(
+                f"{len(self.names)} class names are given, but {file} has classes={counts[0]}\n"
+                f"expected: {counts[0]} lines in the names file, blank ones count"
+            )
+
+
+def _honouring_letter_box(preset: Preset, graph: Graph) -> Preset:
+    """Darknet letterboxes if the cfg says letter_box=1, with grey 0.5."""
+    if graph.letter_box and preset.name == "darknet":
+        return replace(preset, resize="letterbox")
+    return preset
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device of that name.
+
+    Raises:
+        UsageError: no such device on this machine.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"device {name} cannot be used: {reason}\nhelp: use --device cpu"
+        ) from error
+    return device
+
+
+def as_array(image: ImageLike, channels: int) -> NDArray[np.uint8]:
+    """An image as (H, W, channels) uint8.
+
+    Raises:
+        DataError: it cannot be read, or is no 8-bit image.
+    """
+    if isinstance(image, str | Path):
+        try:
+            with Path(image).open("rb") as file:
+                return decode_image(file, channels)
+        except OSError as error:
+            raise DataError(f"cannot read {image}: {error.strerror}") from error
+        except DataError as error:
+            raise DataError(f"{image}: {error}") from error
+    if isinstance(image, Image.Image):
+        return with_channels(np.asarray(image.convert("RGB")), channels)
+    if image.ndim == 2:
+        image = np.repeat(image[:, :, None], 3, axis=2)
+    if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in (3, 4):
+        raise DataError(
+            f"an image is an array (H, W, 3) or (H, W) of uint8; this one is "
+            f"{image.shape} of {image.dtype}"
+        )
+    return with_channels(image, channels)
+
+
+def _no_weights_text(cfg: Path) -> str:
+    known = known_weights(cfg.stem)
+    text = f"no weights are given for {cfg}\nexpected: --weights FILE, a Darknet .weights file"
+    if known:
+        return (
+            f"{text}\nhelp: weights for {known.name} ({known.bytes} bytes, {known.licence}) lie "
+            f"at\n  {known.url}\n  sha256 {known.sha256}"
+        )
+    return (
+        f"{text}\nhelp: take the file that was published with this cfg, or try the network out "
+        "with --random-weights"
+    )

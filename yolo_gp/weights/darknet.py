@@ -1,0 +1,215 @@
+"""Darknet's `.weights` format: a header, then float32 tensors in file order (darknet.md 4)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx
+
+from yolo_gp.errors import WeightsError
+from yolo_gp.files import replacing
+from yolo_gp.graph import Graph, Node
+from yolo_gp.network import initialise, module_name
+from yolo_gp.weights.layout import FLOAT_BYTES, PlacedBlock, file_layout
+
+_TRANSPOSED_MARK = 1000
+_VERSION = struct.Struct("<iii")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsHeader:
+    """The head of a `.weights` file.
+
+    Fields:
+        major, minor, revision: the format's version; Darknet writes 0, 2, 5.
+        seen: images trained on so far.
+        wide: `seen` takes 64 bits in the file, 32 otherwise.
+    """
+
+    major: int = 0
+    minor: int = 2
+    revision: int = 5
+    seen: int = 0
+    wide: bool = True
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return _VERSION.size + (8 if self.wide else 4)
+
+    @property
+    def transposed(self) -> bool:
+        """Matrices of [connected] sections lie transposed in this file."""
+        return self.major > _TRANSPOSED_MARK or self.minor > _TRANSPOSED_MARK
+
+    def to_bytes(self) -> bytes:
+        version = _VERSION.pack(self.major, self.minor, self.revision)
+        return version + struct.pack("<Q" if self.wide else "<I", self.seen)
+
+
+def load_weights(path: Path, graph: Graph, network: fx.GraphModule) -> WeightsHeader:
+    """Fill a compiled network from a `.weights` file, which must hold exactly its floats.
+
+    The file is mapped, not read: beside the network's own tensors no copy is made.
+
+    Raises:
+        WeightsError: the file is no weights file, or too short, or too long for this network.
+    """
+    layout = file_layout(graph)
+    floats = layout[-1].end if layout else 0
+    header = read_header(path, floats)
+    values = _map_floats(path, header)
+    _check_count(path, header, layout, len(values), floats)
+    if any(_leaves_out(node) for node in graph.nodes):
+        initialise(network, seed=0)  # what dontload leaves out starts as for training
+    for placed in layout:
+        target = _tensor(network, placed)
+        with torch.no_grad():
+            target.copy_(
+                _oriented(torch.from_numpy(values[placed.offset : placed.end]), placed, header)
+            )
+    return header
+
+
+def _leaves_out(node: Node) -> bool:
+    return node.layer.common.dont_load or node.layer.common.dont_load_scales
+
+
+def save_weights(
+    path: Path, graph: Graph, network: fx.GraphModule, header: WeightsHeader | None = None
+) -> None:
+    """Write a network's tensors as a `.weights` file; the file appears whole or not at all.
+
+    The network must not have been folded: its batch norms are part of the file.
+
+    Raises:
+        WeightsError: the file cannot be written.
+    """
+    header = header or WeightsHeader()
+    try:
+        with replacing(path) as file:
+            file.write(header.to_bytes())
+            for placed in file_layout(graph):
+                tensor = _tensor(network, placed).detach().cpu().float()
+                if _is_transposed(placed, header):
+                    tensor = tensor.reshape(tensor.shape[0], -1).t()
+                file.write(tensor.contiguous().numpy().astype("<f4", copy=False).tobytes())
+    except OSError as error:
+        raise WeightsError(f"cannot write weights {path}: {error.strerror}") from error
+
+
+def read_header(path: Path, expected_floats: int | None = None) -> WeightsHeader:
+    """The header of a `.weights` file.
+
+    Darknets disagree on the width of `seen` in files with the transposed mark: the width that
+    makes the file's size right is taken, AlexeyAB's otherwise.
+
+    Raises:
+        WeightsError: the file cannot be read or is no weights file.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise WeightsError(f"cannot read weights {path}: {error.strerror}") from error
+    _check_is_weights(path, start)
+    major, minor, revision = _VERSION.unpack_from(start)
+    wide = major * 10 + minor >= 2
+    marked = WeightsHeader(major, minor, revision, 0, wide).transposed
+    if marked and expected_floats is not None:
+        narrow_size = _VERSION.size + 4 + expected_floats * FLOAT_BYTES
+        wide = size != narrow_size
+    if len(start) < _VERSION.size + (8 if wide else 4):
+        raise WeightsError(f"{path} ends inside its header, after {len(start)} bytes")
+    (seen,) = struct.unpack_from("<Q" if wide else "<I", start, _VERSION.size)
+    return WeightsHeader(major, minor, revision, seen, wide)
+
+
+def _check_is_weights(path: Path, start: bytes) -> None:
+    if len(start) < _VERSION.size + 4:
+        raise WeightsError(
+            f"{path} has {len(start)} bytes, which is no weights file\n"
+            "expected: a header of 16 or 20 bytes, then 32-bit floats\n"
+            "help: fetch the file again"
+        )
+    text = start.lstrip()[:64].lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise WeightsError(
+            f"{path} is a web page, not a weights file\n"
+            "help: the download failed (many old links do); fetch the file from another address"
+        )
+    if text.startswith(b"pk\x03\x04") or text.startswith(b"\x80\x02"):
+        raise WeightsError(
+            f"{path} is a torch checkpoint, not a Darknet .weights file\n"
+            "help: pass the .weights file the cfg was published with"
+        )
+    major, minor, revision = _VERSION.unpack_from(start)
+    if not all(0 <= number <= 100_000 for number in (major, minor, revision)):
+        raise WeightsError(
+            f"{path} starts with version {major}.{minor}.{revision}, so it is no weights file\n"
+            "expected: a Darknet version such as 0.2.5 in the first 12 bytes"
+        )
+
+
+def _map_floats(path: Path, header: WeightsHeader) -> NDArray[np.float32]:
+    body = path.stat().st_size - header.size
+    if body < FLOAT_BYTES:
+        return np.empty(0, dtype=np.float32)
+    count = body // FLOAT_BYTES
+    # Copy on write: torch wants a writable buffer, the file itself stays untouched.
+    return np.memmap(path, dtype="<f4", mode="c", offset=header.size, shape=(count,))
+
+
+def _check_count(
+    path: Path,
+    header: WeightsHeader,
+    layout: tuple[PlacedBlock, ...],
+    found: int,
+    expected: int,
+) -> None:
+    odd = (path.stat().st_size - header.size) % FLOAT_BYTES
+    sizes = (
+        f"expected: {expected} floats after the {header.size}-byte header "
+        f"({header.size + expected * FLOAT_BYTES} bytes), found: {found} floats "
+        f"({path.stat().st_size} bytes)"
+    )
+    if found < expected:
+        placed = next(block for block in layout if block.end > found)
+        missing = placed.end - max(found, placed.offset)
+        raise WeightsError(
+            f"{path} is too short for this cfg: it ends in {placed}, which starts at byte "
+            f"{header.size + placed.offset * FLOAT_BYTES} and has {placed.block.count} floats, "
+            f"{missing} of them missing\n{sizes}\n"
+            "help: the file was cut off, or belongs to another cfg (classes, filters)"
+        )
+    if found > expected or odd:
+        last = f"after {layout[-1]}" if layout else "though the network has no weights"
+        raise WeightsError(
+            f"{path} is too long for this cfg: {found - expected} floats"
+            f"{f' and {odd} bytes' if odd else ''} are left {last}\n{sizes}\n"
+            "help: the file belongs to another cfg (classes, filters, a missing layer)"
+        )
+
+
+def _tensor(network: fx.GraphModule, placed: PlacedBlock) -> Tensor:
+    name, _, attribute = f"{module_name(placed.node)}.{placed.block.tensor}".rpartition(".")
+    tensor = getattr(network.get_submodule(name), attribute)
+    assert isinstance(tensor, Tensor)
+    return tensor
+
+
+def _is_transposed(placed: PlacedBlock, header: WeightsHeader) -> bool:
+    return placed.block.transposed or (placed.block.transposed_if_marked and header.transposed)
+
+
+def _oriented(values: Tensor, placed: PlacedBlock, header: WeightsHeader) -> Tensor:
+    shape = placed.block.shape
+    if _is_transposed(placed, header):
+        return values.reshape(-1, shape[0]).t().reshape(shape)
+    return values.reshape(shape)
