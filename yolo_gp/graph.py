@@ -101,12 +101,14 @@ class Graph:
 
     @property
     def stride(self) -> int:
-        """Input pixels per cell of the coarsest map, along the height."""
-        return max(
-            max(1, self.input_shape.height // node.output_shape.height)
-            for node in self.nodes
-            if node.output_shape.height > 1 or self.input_shape.height == 1
-        )
+        """Input pixels per cell of the coarsest map, along the height.
+
+        Maps of a single row count only where a head reads them: elsewhere they are averages over
+        the whole image, whatever its size.
+        """
+        shapes = [self.shape_of(edge.source) for edge in self.output_edges]
+        shapes += [node.output_shape for node in self.nodes if node.output_shape.height > 1]
+        return max(max(1, self.input_shape.height // shape.height) for shape in shapes)
 
     def shape_of(self, source: int) -> FeatureShape:
         return self.input_shape if source == INPUT else self.nodes[source].output_shape

@@ -1,0 +1,240 @@
+"""`yolo-gp detect` from the outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import Run
+
+TINY = """[net]
+width=32
+height=32
+channels=3
+[convolutional]
+filters=21
+size=32
+stride=32
+activation=linear
+[yolo]
+classes=2
+num=3
+anchors=4,4, 8,8, 16,16
+"""
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.cfg"
+    path.write_text(TINY)
+    return path
+
+
+def test_without_weights_it_says_what_to_do_and_runs_nothing(
+    yolo_gp: Run, tiny: Path, photo: Path
+) -> None:
+    result = yolo_gp("detect", "--cfg", tiny, photo)
+    assert result.returncode == 4
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"error: no weights are given for {tiny}\n"
+        "expected: --weights FILE, a Darknet .weights file\n"
+        "help: take the file that was published with this cfg, or try the network out with "
+        "--random-weights\n"
+    )
+
+
+def test_without_weights_a_known_model_gets_its_address(
+    yolo_gp: Run, tiny: Path, photo: Path
+) -> None:
+    known = tiny.rename(tiny.with_name("yoloface-50k.cfg"))
+    result = yolo_gp("detect", "--cfg", known, photo)
+    assert result.returncode == 4
+    assert "https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/" in result.stderr
+    assert "7372441aa4e9b5ed90fa4e2c78a0a609c36e8837d43827324e4ce1f292af7b58" in result.stderr
+
+
+def test_json_is_one_object_with_pixel_boxes(yolo_gp: Run, tiny: Path, photo: Path) -> None:
+    result = yolo_gp("detect", "--cfg", tiny, "--random-weights", "--conf", "0.01", "--json", photo)
+    assert result.returncode == 0
+    found = json.loads(result.stdout)
+    assert (found["schema_version"], found["preset"], found["failed"]) == (1, "darknet", [])
+    (image,) = found["images"]
+    assert (image["file"], image["width"], image["height"]) == (str(photo), 40, 24)
+    assert image["detections"]
+    first = image["detections"][0]
+    assert sorted(first) == ["box_xyxy", "class_id", "confidence", "name"]
+    assert first["name"] == str(first["class_id"])
+    confidences = [d["confidence"] for d in image["detections"]]
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_results_go_to_numbered_folders_that_are_never_reused(
+    yolo_gp: Run, tiny: Path, photo: Path, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        result = yolo_gp("detect", "--cfg", tiny, "--random-weights", photo)
+        assert f"results are in runs/detect/{number}\n" in result.stderr
+        assert (tmp_path / f"runs/detect/{number}/photo.png").exists()
+
+
+def test_a_folder_that_is_not_empty_is_refused(
+    yolo_gp: Run, tiny: Path, photo: Path, tmp_path: Path
+) -> None:
+    result = yolo_gp("detect", "--cfg", tiny, "--random-weights", photo, "--save-dir", tmp_path)
+    assert result.returncode == 2
+    assert "is not empty" in result.stderr
+
+
+def test_txt_and_crops_are_written_on_request_and_pictures_can_be_left_out(
+    yolo_gp: Run, tiny: Path, photo: Path, tmp_path: Path
+) -> None:
+    arguments = ["--save-txt", "--save-crops", "--no-save", "--save-dir", "out", "--conf", "0.1"]
+    assert yolo_gp("detect", "--cfg", tiny, "--random-weights", photo, *arguments).returncode == 0
+    lines = (tmp_path / "out/labels/photo.txt").read_text().splitlines()
+    assert lines and all(len(line.split()) == 6 for line in lines)
+    assert list((tmp_path / "out/crops").rglob("*.jpg")) or list(
+        (tmp_path / "out/crops").rglob("*.png")
+    )
+    assert not list((tmp_path / "out").glob("photo.*"))
+
+
+def test_an_unreadable_image_is_passed_over_named_at_the_end_and_gives_exit_code_1(
+    yolo_gp: Run, tiny: Path, photo: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    result = yolo_gp(
+        "detect",
+        "--cfg",
+        tiny,
+        "--random-weights",
+        "--json",
+        "--no-save",
+        broken,
+        photo,
+        "gone.jpg",
+    )
+    assert result.returncode == 1
+    found = json.loads(result.stdout)
+    assert [image["file"] for image in found["images"]] == [str(photo)]
+    assert [failure["file"] for failure in found["failed"]] == [str(broken), "gone.jpg"]
+    assert "2 of the inputs failed:" in result.stderr
+
+
+def test_nothing_readable_at_all_gives_exit_code_5(yolo_gp: Run, tiny: Path) -> None:
+    result = yolo_gp("detect", "--cfg", tiny, "--random-weights", "--no-save", "gone.jpg")
+    assert result.returncode == 5
+
+
+def test_a_list_of_sources_comes_from_stdin(yolo_gp: Run, tiny: Path, photo: Path) -> None:
+    arguments = ["detect", "--cfg", tiny, "--random-weights", "--json", "--no-save", "-"]
+    result = yolo_gp(*arguments, stdin=f"{photo}\n\n{photo}\n")
+    assert len(json.loads(result.stdout)["images"]) == 2
+
+
+def detections(run: Run, cfg: Path, photo: Path, *flags: str) -> list[dict[str, object]]:
+    result = run("detect", "--cfg", cfg, "--random-weights", "--json", "--no-save", *flags, photo)
+    assert result.returncode == 0, result.stderr
+    found: list[dict[str, object]] = json.loads(result.stdout)["images"][0]["detections"]
+    return found
+
+
+def test_classes_keeps_the_classes_named(
+    yolo_gp: Run, tiny: Path, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "two.names").write_text("cat\ndog\n")
+    everything = detections(yolo_gp, tiny, photo, "--conf", "0.01", "--names", "two.names")
+    assert {d["name"] for d in everything} == {"cat", "dog"}
+    by_name = detections(
+        yolo_gp, tiny, photo, "--conf", "0.01", "--names", "two.names", "--classes", "dog"
+    )
+    by_id = detections(yolo_gp, tiny, photo, "--conf", "0.01", "--classes", "1")
+    assert {d["name"] for d in by_name} == {"dog"}
+    assert [d["box_xyxy"] for d in by_name] == [d["box_xyxy"] for d in by_id]
+
+
+def test_a_class_that_does_not_exist_is_a_usage_error(
+    yolo_gp: Run, tiny: Path, photo: Path
+) -> None:
+    result = yolo_gp("detect", "--cfg", tiny, "--random-weights", "--classes", "0,horse", photo)
+    assert result.returncode == 2
+    assert "'horse', which is no class of this network" in result.stderr
+
+
+def test_conf_iou_and_max_det_change_what_is_reported(
+    yolo_gp: Run, tiny: Path, photo: Path
+) -> None:
+    many = detections(yolo_gp, tiny, photo, "--conf", "0.01", "--iou", "1")
+    assert len(detections(yolo_gp, tiny, photo, "--conf", "0.9")) < len(many)
+    assert len(detections(yolo_gp, tiny, photo, "--conf", "0.01", "--iou", "0")) < len(many)
+    assert len(detections(yolo_gp, tiny, photo, "--conf", "0.01", "--max-det", "1")) == 1
+
+
+def test_preset_size_dtype_and_batch_are_honoured(yolo_gp: Run, tiny: Path, photo: Path) -> None:
+    plain = detections(yolo_gp, tiny, photo, "--conf", "0.01")
+    assert detections(yolo_gp, tiny, photo, "--conf", "0.01", "--preset", "coco") != plain
+    assert len(detections(yolo_gp, tiny, photo, "--conf", "0.01", "--size", "64x96")) > len(plain)
+    half = detections(yolo_gp, tiny, photo, "--conf", "0.01", "--dtype", "bfloat16")
+    assert half != plain and len(half) > 0
+    result = yolo_gp(
+        "detect", "--cfg", tiny, "--random-weights", "--json", "--no-save",
+        "--batch", "2", "--conf", "0.01", photo, photo, photo,
+    )  # fmt: skip
+    images = json.loads(result.stdout)["images"]
+    assert [image["detections"] for image in images] == [plain] * 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--preset", "darkent"], "did you mean darknet?"),
+        (["--device", "cuda:99"], "device cuda:99 cannot be used"),
+        (["--dtype", "int8"], "dtype int8 is none of float32, float16, bfloat16"),
+        (["--conf", "1.5"], "the confidence threshold is 1.5; it must lie between 0 and 1"),
+        (["--names", "gone.names"], "cannot read names gone.names"),
+    ],
+)
+def test_a_flag_that_cannot_be_served_says_why(
+    yolo_gp: Run, tiny: Path, photo: Path, flags: list[str], text: str
+) -> None:
+    result = yolo_gp("detect", "--cfg", tiny, "--random-weights", *flags, photo)
+    assert result.returncode in (2, 5)
+    assert text in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_names_that_are_not_as_many_as_the_classes_are_refused(
+    yolo_gp: Run, tiny: Path, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "three.names").write_text("a\nb\nc\n")
+    result = yolo_gp("detect", "--cfg", tiny, "--random-weights", "--names", "three.names", photo)
+    assert result.returncode == 5
+    assert f"3 class names are given, but {tiny} has classes=2" in result.stderr
+
+
+def test_a_network_without_a_head_cannot_detect(yolo_gp: Run, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "flat.cfg").write_text(TINY[: TINY.index("[yolo]")])
+    result = yolo_gp("detect", "--cfg", "flat.cfg", "--random-weights", photo)
+    assert result.returncode == 2
+    assert "has no detection head" in result.stderr
+
+
+def test_a_one_channel_network_takes_colour_photos(
+    yolo_gp: Run, tiny: Path, photo: Path, tmp_path: Path
+) -> None:
+    grey = tmp_path / "grey.cfg"
+    grey.write_text(TINY.replace("channels=3", "channels=1"))
+    assert detections(yolo_gp, grey, photo, "--conf", "0.01")
