@@ -87,19 +87,19 @@ class Graph:
                 users[source].append(node.index)
         return tuple(tuple(u) for u in users)
 
-    @property
+    @functools.cached_property
     def heads(self) -> tuple[tuple[Node, Head], ...]:
         """The detection heads in file order."""
         return tuple((node, node.layer) for node in self.nodes if isinstance(node.layer, Head))
 
-    @property
+    @functools.cached_property
     def output_edges(self) -> tuple[Edge, ...]:
         """What the network returns: the maps its heads read; without heads, the last layer."""
         if self.heads:
             return tuple(edge for node, _ in self.heads for edge in node.inputs)
         return (Edge(self.nodes[-1].index),)
 
-    @property
+    @functools.cached_property
     def stride(self) -> int:
         """Input pixels per cell of the coarsest map, along the height.
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from yolo_gp.graph import INPUT, Edge, Graph, Node
-from yolo_gp.layers.modules import Convolution, WeightedShortcut
+from yolo_gp.layers.modules import Convolution, PackedConvolution, WeightedShortcut
 
 
 def module_name(node: Node) -> str:
@@ -104,6 +104,20 @@ def fold_batch_norm(network: fx.GraphModule, graph: Graph) -> None:
         if isinstance(module, Convolution) and node.weights_of is None:
             module.fold_batch_norm()
     _share_parameters(network, graph)
+
+
+def pack_for_cpu(network: fx.GraphModule, graph: Graph) -> None:
+    """Replace a folded float32 network's convolutions, in place, by ones packed for this CPU.
+
+    Does nothing where torch lacks the operators; the results are the same to rounding.
+    """
+    if not PackedConvolution.is_available():
+        return
+    for node in graph.nodes:
+        name = module_name(node)
+        module = network.get_submodule(name)
+        if isinstance(module, Convolution) and not module.xnor:
+            setattr(network, name, PackedConvolution(module, node.input_shapes[0].size))
 
 
 def to_channels_last(network: fx.GraphModule) -> None:

@@ -18,7 +18,13 @@ from yolo_gp.detections import Candidates, Detections
 from yolo_gp.errors import DataError, UsageError, WeightsError
 from yolo_gp.files import read_names
 from yolo_gp.graph import Graph, read_graph
-from yolo_gp.network import compile_network, fold_batch_norm, initialise, to_channels_last
+from yolo_gp.network import (
+    compile_network,
+    fold_batch_norm,
+    initialise,
+    pack_for_cpu,
+    to_channels_last,
+)
 from yolo_gp.postprocess import detections
 from yolo_gp.presets import Preset, find_preset
 from yolo_gp.tasks.frames import with_channels
@@ -70,7 +76,7 @@ class Detector:
 
     Attributes:
         graph: the network's description at its input size.
-        network: the torch module, folded, on its device.
+        network: the torch module, on its device; folded and packed, so for inference only.
         preset: the conventions in force.
         names: class names by id; empty if none are known.
     """
@@ -100,6 +106,8 @@ class Detector:
         fold_batch_norm(network, graph)
         network.requires_grad_(False).to(self._device, dtype)
         to_channels_last(network)
+        if self._device.type == "cpu" and dtype == torch.float32:
+            pack_for_cpu(network, graph)
         self.network = network
 
     @classmethod
