@@ -9,6 +9,7 @@ from pathlib import Path
 
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Diagnostic, Diagnostics, Severity, Span, UsageError
+from yolo_gp.files import os_reason
 from yolo_gp.layers.base import Head, Layer, ShapeProblem
 from yolo_gp.options import Reference
 from yolo_gp.rules import Rule
@@ -144,7 +145,7 @@ def read_graph(
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read cfg {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read cfg {path}: {os_reason(error)}") from error
     return compile_text(content, str(path), input_size=input_size, strict=strict)
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from yolo_gp.detections import Detections
-from yolo_gp.tasks.draw import class_color, draw, text_color
+from yolo_gp.tasks.draw import _places, class_color, draw, text_color
 
 Make = Callable[..., Detections]
 GREY = 128
@@ -98,6 +98,15 @@ def test_a_tag_stays_inside_the_image(detections: Make, box: tuple[float, ...]) 
     assert ink(cornered) == ink(reference) > 20
 
 
+@pytest.mark.parametrize("box", [(0, 0, 300, 200), (0, 190, 9, 200), (290, 0, 300, 9)])
+def test_every_place_for_a_tag_is_inside_the_image(box: tuple[int, int, int, int]) -> None:
+    places = _places(box, (40, 13), (300, 200))
+    assert len(places) == 8
+    for left, top, right, bottom in places:
+        assert min(left, top) >= 0 and right <= 300 and bottom <= 200
+        assert (right - left, bottom - top) == (40, 13)
+
+
 def test_a_box_beyond_the_image_is_drawn_up_to_its_edge(detections: Make) -> None:
     picture = draw(canvas(), detections([(100, 60, 1e9, float("inf"), 0.9, 3)]))
     outline = is_color(picture, 3)
@@ -160,6 +169,17 @@ def test_any_size_of_picture_works(detections: Make, size: tuple[int, int]) -> N
 def test_a_tiny_picture_is_not_covered_by_its_label(detections: Make) -> None:
     picture = draw(canvas(10, 10), detections([(1, 1, 9, 9, 0.9, 3)]))
     assert not touched(picture)[3:7, 3:7].any()
+
+
+def test_a_flat_picture_is_not_covered_by_its_label(detections: Make) -> None:
+    picture = draw(canvas(16, 900), detections([(100, 1, 800, 15, 0.9, 3)]))
+    assert not touched(picture)[5:11, 110:790].any()
+
+
+def test_the_inside_of_a_small_box_in_a_large_picture_stays_free(detections: Make) -> None:
+    picture = draw(canvas(2400, 3600), detections([(1000, 1000, 1012, 1012, 0.9, 3)]))
+    assert is_color(picture, 3)[1000:1003, 1006].all()
+    assert not touched(picture)[1004:1008, 1004:1008].any()
 
 
 def test_a_name_too_long_for_the_picture_leaves_the_confidence(detections: Make) -> None:

@@ -71,6 +71,12 @@ def test_a_folder_stands_for_its_images_and_videos_sorted_and_not_recursive(
     assert names(opened("in")) == ["in/a.PNG", "in/ab.mp4", "in/ab.mp4", "in/b.jpg"]
 
 
+def test_in_a_folder_a_folder_is_skipped_and_a_dangling_link_is_a_failure(folder: Path) -> None:
+    paint("in/a.jpg"), paint("in/album.jpg/x.png")
+    Path("in/b.jpg").symlink_to("nowhere")
+    assert names(opened("in")) == ["in/a.jpg", "in/b.jpg: no such file or directory"]
+
+
 def test_a_folder_without_images_is_a_failure(folder: Path) -> None:
     Path("in").mkdir()
     assert names(opened("in")) == [
@@ -141,10 +147,11 @@ def test_an_argument_that_means_nothing_is_a_failure(
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_a_pipe_is_refused_instead_of_waited_for(folder: Path) -> None:
-    os.mkfifo("pipe.jpg")
-    assert names(opened("pipe.jpg")) == [
-        "pipe.jpg: not a regular file; a camera is named by its number"
-    ]
+    Path("in").mkdir()
+    os.mkfifo("in/pipe.jpg")
+    refused = ["in/pipe.jpg: not a regular file; a camera is named by its number"]
+    assert names(opened("in/pipe.jpg")) == refused
+    assert names(opened("in")) == refused
 
 
 def test_a_dash_reads_one_argument_a_line_of_any_kind(folder: Path) -> None:

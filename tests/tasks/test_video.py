@@ -138,6 +138,26 @@ def test_a_video_cut_off_in_the_middle_gives_its_frames_and_a_failure(
     assert failure.reason == f"the video is damaged in 1 place; {len(frames)} frames were read"
 
 
+# FFmpeg tells of damage in three ways: ffv1 checks its frames and refuses the packet, mpeg4
+# conceals the error and marks the frame, and a packet that ends too soon is marked itself.
+@pytest.mark.parametrize(
+    ("codec", "kept", "garbled", "frames_read"),
+    [("ffv1", 1.0, 300, 39), ("mpeg4", 1.0, 300, 40), ("ffv1", 0.6, 0, 23)],
+)
+def test_damage_is_told_however_ffmpeg_tells_it(
+    tmp_path: Path, write_video: WriteVideo, codec: str, kept: float, garbled: int, frames_read: int
+) -> None:
+    path = write_video(tmp_path / "a.avi", noise(40), codec=codec)
+    data = bytearray(path.read_bytes())
+    data = data[: int(len(data) * kept)]
+    middle = len(data) // 2
+    data[middle : middle + garbled] = b"\xff" * garbled
+    path.write_bytes(data)
+    frames, (failure,) = read(path)
+    assert failure.reason == f"the video is damaged in 1 place; {len(frames)} frames were read"
+    assert abs(len(frames) - frames_read) <= 1
+
+
 def test_a_matroska_file_that_ends_early_is_a_failure_although_ffmpeg_is_silent(
     tmp_path: Path, write_video: WriteVideo
 ) -> None:
@@ -193,6 +213,18 @@ def test_sound_without_a_picture_is_a_failure(tmp_path: Path) -> None:
     assert read(path) == ([], [Failure(str(path), "the file holds no video")])
 
 
+def test_pixels_that_have_no_way_to_rgb_are_a_failure(
+    tmp_path: Path, write_video: WriteVideo, shades: Shades, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: av.VideoFrame) -> None:
+        raise ValueError("Conversion to numpy array with format xyz is not supported")
+
+    path = write_video(tmp_path / "a.mp4", shades(2))
+    monkeypatch.setattr(video, "_upright_rgb", refuse)
+    reason = "conversion to numpy array with format xyz is not supported"
+    assert read(path) == ([], [Failure(str(path), f"frame 0 cannot be used: {reason}")])
+
+
 def test_a_title_in_another_encoding_does_not_cost_the_video(
     tmp_path: Path, write_video: WriteVideo, shades: Shades
 ) -> None:
@@ -202,7 +234,9 @@ def test_a_title_in_another_encoding_does_not_cost_the_video(
     assert (len(frames), failures) == (2, [])
 
 
-@pytest.mark.parametrize("name", ["a:b.mp4", "50% of it.mp4", "concat:x.mp4", "bär.mp4"])
+@pytest.mark.parametrize(
+    "name", ["a:b.mp4", "50% of it.mp4", "concat:x.mp4", "bär.mp4", "caf\udce9.mp4"]
+)
 def test_a_file_name_is_never_taken_for_an_ffmpeg_protocol(
     tmp_path: Path,
     write_video: WriteVideo,
@@ -226,6 +260,25 @@ def test_a_declared_frame_count_is_a_hint_and_not_believed(
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 5])
     assert open_sources([str(cut)], stdin=None, channels=3).count_hint() == 40
     assert len(read(cut)[0]) < 30
+
+
+def test_the_hint_counts_pictures_also_where_the_sound_lasts_longer(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(path, "w") as container:
+        pictures = container.add_stream("mpeg4", rate=Fraction(25))
+        pictures.height, pictures.width, pictures.pix_fmt = 48, 64, "yuv420p"
+        sound = container.add_stream("aac", rate=8000)
+        for image in noise(5):
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(pictures.encode())
+        for number in range(20):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            silence.sample_rate, silence.pts = 8000, 1024 * number
+            container.mux(sound.encode(silence))
+        container.mux(sound.encode())
+    found = open_sources([str(path)], stdin=None, channels=3)
+    assert found.count_hint() == 5
+    assert len(list(found)) == 5
 
 
 def test_a_matroska_hint_comes_from_its_duration(
@@ -265,6 +318,7 @@ def test_a_camera_is_named_as_the_system_names_it(
     camera = video.webcam("2", 2)
     assert (camera.name, camera.location, camera.device_format) == ("2", location, device_format)
     assert camera.is_live
+    assert camera.options == ((("framerate", "30"),) if system == "Darwin" else ())
 
 
 def test_on_windows_a_camera_number_counts_the_devices_that_see(

@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from yolo_gp.data.letterbox import ImagePlacement, prepare
 from yolo_gp.detections import Candidates, Detections
 from yolo_gp.errors import DataError, UsageError, WeightsError
-from yolo_gp.files import read_names
+from yolo_gp.files import os_reason, read_names
 from yolo_gp.graph import Graph, read_graph
 from yolo_gp.network import (
     compile_network,
@@ -249,7 +249,7 @@ def as_array(image: ImageLike, channels: int) -> NDArray[np.uint8]:
             with Path(image).open("rb") as file:
                 return decode_image(file, channels)
         except OSError as error:
-            raise DataError(f"cannot read {image}: {error.strerror}") from error
+            raise DataError(f"cannot read {image}: {os_reason(error)}") from error
         except DataError as error:
             raise DataError(f"{image}: {error}") from error
     if isinstance(image, Image.Image):

@@ -55,11 +55,6 @@ class Failure:
         return f"{self.name}: {self.reason}"
 
 
-def os_reason(error: OSError) -> str:
-    """The operating system's reason, in our style: lowercase, without file name or number."""
-    return (error.strerror or str(error) or type(error).__name__).lower()
-
-
 def with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     """The picture with the channels a network takes.
 

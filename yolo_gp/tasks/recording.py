@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from yolo_gp.errors import DataError
-from yolo_gp.tasks.results import publish, temporary_beside
+from yolo_gp.files import publish, temporary_beside
 
 _DEFAULT_FPS = Fraction(25)  # for sources that do not say
 _LARGEST_MPEG4_NUMERATOR = 65535
@@ -50,8 +50,8 @@ class VideoRecording:
             self._container = av.open(
                 f"file:{self._temporary}", "w", format="mp4", options={"movflags": "faststart"}
             )
-            self._rate = _frame_rate(fps or _DEFAULT_FPS)
-            self._stream = _add_stream(self._container, width, height, self._rate)
+            rate = _frame_rate(fps or _DEFAULT_FPS)
+            self._stream = _add_stream(self._container, width, height, rate)
         except (OSError, av.FFmpegError) as error:
             raise self._failed(error) from error
 
@@ -64,8 +64,7 @@ class VideoRecording:
         if self._container is None:
             raise ValueError("the recording is closed")
         frame = av.VideoFrame.from_ndarray(_even(_fitted(image, self._size)), format="rgb24")
-        frame.pts = self._count
-        frame.time_base = 1 / self._rate
+        frame.pts = self._count  # in the encoder's unit, one frame
         try:
             self._container.mux(self._stream.encode(frame))
         except (OSError, av.FFmpegError) as error:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
 import unicodedata
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 from yolo_gp.detections import Detections
-from yolo_gp.errors import DataError, UsageError
-from yolo_gp.tasks.frames import Failure, Frame, os_reason
+from yolo_gp.errors import UsageError
+from yolo_gp.files import os_reason
+from yolo_gp.tasks.frames import Failure, Frame
 
 _SCHEMA_VERSION = 1
 _PIXEL_LIMIT = 1e9  # an overflowing box is infinite, which JSON cannot say
@@ -57,42 +56,6 @@ def claim_folder(folder: Path) -> Path:
     if occupied:
         raise UsageError(f"{folder} is not empty; name a new folder, or empty it first")
     return folder
-
-
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a whole file, text as UTF-8; missing folders are made.
-
-    Whoever looks at `path` sees the old content or all of the new, never a part.
-
-    Raises:
-        DataError: the operating system refuses; `path` is as it was.
-    """
-    temporary = temporary_beside(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-        publish(temporary, path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {os_reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):  # nothing to remove: it has been published
-            temporary.unlink()
-
-
-def temporary_beside(path: Path) -> Path:
-    """A name nobody else uses, hidden, in the folder of `path`; nothing is created."""
-    return path.with_name(f".{secrets.token_hex(8)}.part")
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Let a finished file take the name `path`, once its bytes are on the disk.
-
-    Raises:
-        OSError: the operating system refuses.
-    """
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import TextIO
 from urllib.parse import urlsplit
 
 from yolo_gp.errors import DataError, UsageError
-from yolo_gp.tasks.frames import CHANNEL_COUNTS, Failure, Frame, os_reason
+from yolo_gp.files import os_reason
+from yolo_gp.tasks.frames import CHANNEL_COUNTS, Failure, Frame
 from yolo_gp.tasks.stills import IMAGE_SUFFIXES, StillFile, StillUrl
 from yolo_gp.tasks.video import VIDEO_SUFFIXES, VideoInput, webcam
 
@@ -164,7 +165,7 @@ def _from_url(url: str) -> _Input:
 
 
 def _from_file(name: str, path: Path) -> _Input:
-    if not path.is_file():
+    if path.exists() and not path.is_file():
         raise DataError("not a regular file; a camera is named by its number")
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoInput(name, f"file:{path}", path)
@@ -192,5 +193,11 @@ def _from_glob(pattern: str) -> list[_Input]:
 def _images_and_videos(paths: Iterable[Path]) -> list[_Input]:
     """Inputs for the files among `paths` whose names end like an image's or a video's, sorted."""
     known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    chosen = sorted(path for path in paths if path.suffix.lower() in known and path.is_file())
-    return [_from_file(str(path), path) for path in chosen]
+    inputs: list[_Input] = []
+    for path in sorted(paths):
+        if path.suffix.lower() in known and not path.is_dir():
+            try:
+                inputs.append(_from_file(str(path), path))
+            except DataError as error:
+                inputs.append(Failure(str(path), str(error)))
+    return inputs

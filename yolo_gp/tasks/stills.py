@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from yolo_gp.errors import DataError
-from yolo_gp.tasks.frames import Failure, Frame, os_reason, with_channels
+from yolo_gp.files import os_reason
+from yolo_gp.tasks.frames import Failure, Frame, with_channels
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff"}

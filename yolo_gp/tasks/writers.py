@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from yolo_gp.detections import Detections
+from yolo_gp.files import write_atomically
 from yolo_gp.tasks.draw import draw
 from yolo_gp.tasks.frames import Frame
 from yolo_gp.tasks.recording import VideoRecording
-from yolo_gp.tasks.results import Box, finite_boxes, write_atomically
+from yolo_gp.tasks.results import Box, finite_boxes
 
 _ENCODINGS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
 _LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels; limits of the formats

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from yolo_gp.errors import WeightsError
-from yolo_gp.files import replacing
+from yolo_gp.files import os_reason, replacing
 from yolo_gp.graph import Graph, Node
 from yolo_gp.network import initialise, module_name
 from yolo_gp.weights.layout import FLOAT_BYTES, PlacedBlock, file_layout
@@ -100,7 +100,7 @@ def save_weights(
                     tensor = tensor.reshape(tensor.shape[0], -1).t()
                 file.write(tensor.contiguous().numpy().astype("<f4", copy=False).tobytes())
     except OSError as error:
-        raise WeightsError(f"cannot write weights {path}: {error.strerror}") from error
+        raise WeightsError(f"cannot write weights {path}: {os_reason(error)}") from error
 
 
 def read_header(path: Path, expected_floats: int | None = None) -> WeightsHeader:
@@ -117,7 +117,7 @@ def read_header(path: Path, expected_floats: int | None = None) -> WeightsHeader
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:
-        raise WeightsError(f"cannot read weights {path}: {error.strerror}") from error
+        raise WeightsError(f"cannot read weights {path}: {os_reason(error)}") from error
     _check_is_weights(path, start)
     major, minor, revision = _VERSION.unpack_from(start)
     wide = major * 10 + minor >= 2
