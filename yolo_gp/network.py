@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from yolo_gp.graph import INPUT, Edge, Graph, Node
-from yolo_gp.layers.modules import Convolution, PackedConvolution, WeightedShortcut
+from yolo_gp.layers.convolution_modules import Convolution, PackedConvolution
+from yolo_gp.layers.modules import WeightedShortcut
 
 
 def module_name(node: Node) -> str:

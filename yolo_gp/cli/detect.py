@@ -5,11 +5,27 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yolo_gp.cli.values import parse_size, print_warnings
+from yolo_gp.cli.flags import (
+    BatchOption,
+    CfgOption,
+    ConfidenceOption,
+    DeviceOption,
+    DtypeOption,
+    IouOption,
+    JsonOption,
+    MaxDetectionsOption,
+    NamesOption,
+    PresetOption,
+    SizeOption,
+    StrictOption,
+    WeightsOption,
+    parse_size,
+    print_warnings,
+)
 from yolo_gp.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -19,48 +35,51 @@ if TYPE_CHECKING:
     from yolo_gp.tasks.sources import Sources
     from yolo_gp.tasks.writers import Writer
 
+_Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Image, video, folder, glob, URL, camera number, or - for a list on stdin.",
+    ),
+]
+_Classes = Annotated[
+    str | None,
+    typer.Option("--classes", help="Report these classes only: ids or names, with commas."),
+]
+_SaveDir = Annotated[
+    Path | None,
+    typer.Option("--save-dir", help="New or empty folder for results; runs/detect/N by default."),
+]
+_SaveTxt = Annotated[bool, typer.Option("--save-txt", help="Also write YOLO txt files.")]
+_SaveCrops = Annotated[bool, typer.Option("--save-crops", help="Also write every box's cut-out.")]
+_NoSave = Annotated[bool, typer.Option("--no-save", help="Write no annotated images or videos.")]
+_RandomWeights = Annotated[
+    bool, typer.Option("--random-weights", help="Run untrained, to try things out.")
+]
 _MANY = 8  # inputs from which a progress bar is worth its line
 
 
 def detect(
-    sources: list[str] = typer.Argument(
-        ...,
-        metavar="SOURCE...",
-        help="Image, video, folder, glob, URL, camera number, or - for a list on stdin.",
-    ),
-    cfg: str = typer.Option(..., help="A cfg file, or the name of one that comes with yolo-gp."),
-    weights: Path | None = typer.Option(None, help="Darknet .weights file of that cfg."),
-    names: Path | None = typer.Option(None, help="File with one class name a line."),
-    preset: str = typer.Option(
-        "darknet", help="Conventions: darknet, opencv, ultralytics or coco."
-    ),
-    confidence: float | None = typer.Option(
-        None, "--conf", help="Report boxes above this confidence, 0 to 1; the preset's by default."
-    ),
-    iou: float | None = typer.Option(
-        None, "--iou", help="Suppress boxes that overlap more than this; the preset's by default."
-    ),
-    max_det: int | None = typer.Option(None, help="At most so many boxes an image."),
-    classes: str | None = typer.Option(
-        None, help="Report these classes only: ids or names, with commas."
-    ),
-    size: str | None = typer.Option(
-        None, metavar="HxW", help="Network input, height x width in pixels; the cfg's by default."
-    ),
-    batch: int = typer.Option(1, min=1, help="Images per forward pass."),
-    device: str = typer.Option("cpu", help="cpu, cuda, cuda:1, mps."),
-    dtype: str = typer.Option("float32", help="float32, float16 or bfloat16."),
-    save_dir: Path | None = typer.Option(
-        None, help="New or empty folder for results; runs/detect/N by default."
-    ),
-    save_txt: bool = typer.Option(False, "--save-txt", help="Also write YOLO txt files."),
-    save_crops: bool = typer.Option(False, "--save-crops", help="Also write every box's cut-out."),
-    no_save: bool = typer.Option(False, "--no-save", help="Write no annotated images or videos."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object, no table."),
-    strict: bool = typer.Option(False, "--strict", help="Treat warnings about the cfg as errors."),
-    random_weights: bool = typer.Option(
-        False, "--random-weights", help="Run untrained, to try things out."
-    ),
+    sources: _Sources,
+    cfg: CfgOption,
+    weights: WeightsOption = None,
+    names: NamesOption = None,
+    preset: PresetOption = "darknet",
+    confidence: ConfidenceOption = None,
+    iou: IouOption = None,
+    max_det: MaxDetectionsOption = None,
+    classes: _Classes = None,
+    size: SizeOption = None,
+    batch: BatchOption = 1,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    save_dir: _SaveDir = None,
+    save_txt: _SaveTxt = False,
+    save_crops: _SaveCrops = False,
+    no_save: _NoSave = False,
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+    random_weights: _RandomWeights = False,
 ) -> None:
     """Find objects: prints a table (or JSON), writes annotated pictures."""
     from yolo_gp.tasks.detector import Detector, ModelSettings

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 
-import typer
-
-from yolo_gp.cli.values import parse_size, print_warnings
+from yolo_gp.cli.flags import (
+    CfgArgument,
+    JsonOption,
+    SizeOption,
+    StrictOption,
+    parse_size,
+    print_warnings,
+)
 
 
 def info(
-    cfg: str = typer.Argument(..., help="A cfg file, or the name of one that comes with yolo-gp."),
-    size: str | None = typer.Option(
-        None, metavar="HxW", help="Input height x width in pixels, in place of the cfg's."
-    ),
-    strict: bool = typer.Option(False, "--strict", help="Treat warnings as errors."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    cfg: CfgArgument,
+    size: SizeOption = None,
+    strict: StrictOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the layers of a cfg: shapes, parameters, multiply-adds, Darknet's BFLOPs, memory."""
     from yolo_gp.analysis.tables import layer_data, layer_table

@@ -1,14 +1,9 @@
-"""Darknet's activations by name (darknet.md 2.16)."""
+"""Darknet's activations by name (darknet.md 2.16); the functions are in activation_modules.py."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from yolo_gp.options import Options
 from yolo_gp.rules import Rule
-
-if TYPE_CHECKING:
-    from torch import nn
 
 ACTIVATIONS = frozenset(
     "linear logistic loggy relu relu6 elu selu gelu relie ramp leaky revleaky tanh plse stair "
@@ -48,10 +43,3 @@ def parse_activation(
 
 CONVOLUTION_ACTIVATIONS = _ZERO_OUTSIDE_CONVOLUTIONS
 SHORTCUT_ACTIVATIONS = frozenset({"swish", "mish"})
-
-
-def activation_module(name: str) -> nn.Module:
-    """The torch module of an activation."""
-    from yolo_gp.layers.modules import Activation
-
-    return Activation(name)

@@ -147,7 +147,7 @@ class Convolutional(Layer):
         )
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
-        from yolo_gp.layers.modules import Convolution
+        from yolo_gp.layers.convolution_modules import Convolution
 
         return Convolution(
             in_channels=inputs[0].channels,

@@ -1,0 +1,82 @@
+"""Flags that commands share, each declared once; and the values behind them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yolo_gp.errors import Diagnostic, UsageError
+
+CfgArgument = Annotated[
+    str, typer.Argument(help="A cfg file, or the name of one that comes with yolo-gp.")
+]
+CfgOption = Annotated[
+    str, typer.Option("--cfg", help="A cfg file, or the name of one that comes with yolo-gp.")
+]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", help="Darknet .weights file of that cfg.")
+]
+NamesOption = Annotated[
+    Path | None, typer.Option("--names", help="File with one class name a line.")
+]
+PresetOption = Annotated[
+    str,
+    typer.Option("--preset", help="Conventions: darknet, opencv, ultralytics or coco."),
+]
+ConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--conf", help="Report boxes above this confidence, 0 to 1; the preset's by default."
+    ),
+]
+IouOption = Annotated[
+    float | None,
+    typer.Option(
+        "--iou", help="Suppress boxes that overlap more than this; the preset's by default."
+    ),
+]
+MaxDetectionsOption = Annotated[
+    int | None, typer.Option("--max-det", help="At most so many boxes an image.")
+]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        metavar="HxW",
+        help="Network input, height x width in pixels; the cfg's by default.",
+    ),
+]
+BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images per forward pass.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps.")]
+DtypeOption = Annotated[str, typer.Option("--dtype", help="float32, float16 or bfloat16.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Treat warnings about the cfg as errors.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, no table.")]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """ "320x416", or "416" for a square, as (height, width).
+
+    Raises:
+        UsageError: another form, or a side that is 0.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,5})(?:[xX]([0-9]{1,5}))?", text.strip())
+    if not match or int(match[1]) == 0 or (match[2] and int(match[2]) == 0):
+        raise UsageError(
+            f"--size {text} is no size\nexpected: HEIGHTxWIDTH in pixels, such as 320x416, or 416"
+        )
+    return int(match[1]), int(match[2] or match[1])
+
+
+def print_warnings(warnings: Iterable[Diagnostic]) -> None:
+    """Warnings about a cfg go to stderr; results alone go to stdout."""
+    for warning in warnings:
+        print(f"{warning.render()}\n", file=sys.stderr)
