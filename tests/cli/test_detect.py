@@ -134,9 +134,13 @@ def test_an_unreadable_image_is_passed_over_named_at_the_end_and_gives_exit_code
     assert "2 of the inputs failed:" in result.stderr
 
 
-def test_nothing_readable_at_all_gives_exit_code_5(yolo_gp: Run, tiny: Path) -> None:
-    result = yolo_gp("detect", "--cfg", tiny, "--random-weights", "--no-save", "gone.jpg")
+def test_nothing_readable_at_all_gives_exit_code_5_and_leaves_no_folder(
+    yolo_gp: Run, tiny: Path, tmp_path: Path
+) -> None:
+    result = yolo_gp("detect", "--cfg", tiny, "--random-weights", "gone.jpg")
     assert result.returncode == 5
+    assert result.stdout == ""
+    assert list((tmp_path / "runs/detect").iterdir()) == []
 
 
 def test_a_list_of_sources_comes_from_stdin(yolo_gp: Run, tiny: Path, photo: Path) -> None:

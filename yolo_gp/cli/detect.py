@@ -103,7 +103,8 @@ def detect(
     folder = _result_folder(save_dir, wanted=save_txt or save_crops or not no_save)
     writers = _writers(folder, annotated=not no_save, txt=save_txt, crops=save_crops)
     report = _run(detector, opened, batch=batch, writers=writers)
-    print(report.to_json() if as_json else report.to_table())
+    if as_json or report.images:
+        print(report.to_json() if as_json else report.to_table())
     _finish(report, folder)
 
 
@@ -184,6 +185,8 @@ def _finish(report: Report, folder: Path | None) -> None:
     """Say where results are and what failed, and exit accordingly."""
     if folder is not None and report.images:
         print(f"results are in {folder}", file=sys.stderr)
+    elif folder is not None:
+        folder.rmdir()  # nothing was written into it
     if not report.failures:
         return
     print(f"{len(report.failures)} of the inputs failed:", file=sys.stderr)
