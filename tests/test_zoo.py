@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from yolo_gp.errors import UsageError
+from yolo_gp import zoo
+from yolo_gp.analysis.conventions import counts
+from yolo_gp.errors import DataError, UsageError
 from yolo_gp.graph import read_graph
-from yolo_gp.zoo import find_cfg, known_weights, model_cards, packaged_cfgs
+from yolo_gp.zoo import (
+    cfg_of,
+    find_card,
+    find_cfg,
+    known_weights,
+    model_cards,
+    packaged_cfgs,
+)
 
 
 @pytest.mark.parametrize("name", packaged_cfgs())
@@ -19,10 +29,15 @@ def test_a_packaged_cfg_compiles_without_one_diagnostic(name: str) -> None:
 @pytest.mark.parametrize("name", model_cards())
 def test_a_model_comes_out_as_its_card_says(name: str) -> None:
     card = model_cards()[name]
-    graph = read_graph(packaged_cfgs()[Path(card.cfg).stem])
-    assert (graph.total.params, graph.total.macs) == (card.params, card.macs)
+    graph = read_graph(cfg_of(card))
+    found = {**dataclasses.asdict(counts(graph)), "params": graph.total.params}
+    found["macs"] = graph.total.macs
+    for key, expected in dataclasses.asdict(card.expected).items():
+        assert expected in (None, found[key]), key
     assert graph.input_shape.size == card.input_size
-    assert {head.num_classes for _, head in graph.heads} == {card.classes}
+    heads = {head.num_classes for _, head in graph.heads}
+    assert (heads or {graph.nodes[-1].output_shape.elements}) == {card.classes}
+    assert card.weights is None or known_weights(card.weights) is not None
 
 
 def test_every_packaged_cfg_has_a_card() -> None:
@@ -55,3 +70,50 @@ def test_the_manifest_gives_the_published_bytes_and_hash(shared: Path) -> None:
 
 def test_an_unknown_model_has_no_weights() -> None:
     assert known_weights("elan-nano") is None
+
+
+CARD = """name = "NAME"
+cfg = "CFG"
+description = "a model"
+classes = 1
+input_size = [8, 8]
+status = "exact"
+recipe = "none"
+[expected]
+params = 1
+macs = 1
+"""
+
+
+@pytest.fixture
+def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A zoo of our own: the folder for its cards."""
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "cfg").mkdir()
+    monkeypatch.setattr(zoo, "data_root", lambda: tmp_path)
+    return tmp_path / "zoo"
+
+
+def test_two_cards_of_one_name_are_an_error(cards: Path) -> None:
+    for file in ("a.toml", "b.toml"):
+        (cards / file).write_text(CARD.replace("NAME", "tiny"))
+    with pytest.raises(DataError, match=r"b\.toml: name = \"tiny\" is another card's name too$"):
+        model_cards()
+
+
+def test_an_unknown_model_is_a_usage_error_with_a_suggestion(cards: Path) -> None:
+    (cards / "tiny.toml").write_text(CARD.replace("NAME", "tiny-net"))
+    with pytest.raises(UsageError) as caught:
+        find_card("tiny-nett")
+    assert str(caught.value) == (
+        "there is no model tiny-nett in the zoo\n"
+        "expected: a name that `yolo-gp zoo list` prints\nhelp: did you mean tiny-net?"
+    )
+
+
+def test_a_card_whose_cfg_is_not_there_is_an_error_once_it_is_needed(cards: Path) -> None:
+    (cards / "tiny.toml").write_text(CARD.replace("NAME", "tiny").replace("CFG", "gone.cfg"))
+    card = find_card("tiny")
+    with pytest.raises(DataError) as caught:
+        cfg_of(card)
+    assert str(caught.value) == 'the card of tiny says cfg = "gone.cfg", which cfg/ has not'

@@ -22,6 +22,24 @@ class NmsRule:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskRecipe:
+    """What the instance masks of successive candidates are made of.
+
+    M prototypes are maps of h x w cells that cover the network input. The mask of a candidate is
+    where sigmoid(sum over m of coefficients[m] * prototypes[m]) exceeds 0.5 inside its box.
+
+    Fields:
+        first: the number of the first of those candidates.
+        coefficients: (k, M) of k candidates.
+        prototypes: (M, h, w).
+    """
+
+    first: int
+    coefficients: Tensor
+    prototypes: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Candidates:
     """What the heads propose for one image, before non-maximum suppression.
 
@@ -32,10 +50,26 @@ class Candidates:
         boxes_cxcywh_norm: (K, 4) float32; centre and size, relative to the network input.
         scores: (K, C) float32; confidence per class (objectness included), 0 where it does not
             exceed the threshold.
+        mask_recipes: how to make their instance masks; empty if no head proposes masks.
     """
 
     boxes_cxcywh_norm: Tensor
     scores: Tensor
+    mask_recipes: tuple[MaskRecipe, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMask:
+    """The pixels of an image that belong to one detection: a cut-out, false all around it.
+
+    Fields:
+        inside: (h, w) bool on the CPU; the pixels whose centres its box contains.
+        top, left: the image's pixel where the cut-out begins.
+    """
+
+    inside: Tensor
+    top: int
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +86,7 @@ class Detections:
         class_ids: (D,) int64.
         image_size: (height, width) of the upright image in pixels.
         names: class names by id; empty if none are known.
+        instance_masks: one per detection; None if the network has no head for masks.
     """
 
     boxes_xyxy: Tensor
@@ -59,6 +94,7 @@ class Detections:
     class_ids: Tensor
     image_size: tuple[int, int]
     names: tuple[str, ...] = ()
+    instance_masks: tuple[InstanceMask, ...] | None = None
 
     def __len__(self) -> int:
         return int(self.class_ids.shape[0])
@@ -66,3 +102,18 @@ class Detections:
     def name(self, class_id: int) -> str:
         """The name of a class, or its number where no names are given."""
         return self.names[class_id] if class_id < len(self.names) else str(class_id)
+
+    @property
+    def masks(self) -> Tensor | None:
+        """The instance masks as (D, height, width) bool; None if the network has none.
+
+        Made anew at every call, with D times the image's pixels in bytes: `instance_masks` holds
+        the same in less.
+        """
+        if self.instance_masks is None:
+            return None
+        whole = self.class_ids.bool().new_zeros((len(self), *self.image_size))
+        for image, mask in zip(whole, self.instance_masks, strict=True):
+            height, width = mask.inside.shape
+            image[mask.top : mask.top + height, mask.left : mask.left + width] = mask.inside
+        return whole

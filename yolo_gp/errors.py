@@ -122,6 +122,13 @@ class Diagnostics:
     def __len__(self) -> int:
         return sum(len(kept) for kept in self._kept.values())
 
+    def drops(self, severity: Severity) -> bool:
+        """Count a finding that would not be kept, and spare the caller the work of phrasing it."""
+        if len(self._kept[severity]) < self._limit:
+            return False
+        self.dropped += 1
+        return True
+
     def add(self, diagnostic: Diagnostic) -> None:
         kept = self._kept[diagnostic.severity]
         if len(kept) < self._limit:
@@ -179,7 +186,7 @@ def _by_position(found: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 def shown(text: str) -> str:
     """A piece of the user's text, short and printable, for a message."""
-    clean = "".join(c if c.isprintable() else "?" for c in text)
+    clean = "".join(c if c.isprintable() else "?" for c in text[:41])
     return clean if len(clean) <= 40 else clean[:37] + "..."
 
 

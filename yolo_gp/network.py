@@ -12,9 +12,10 @@ import math
 import torch
 from torch import Tensor, fx, nn
 
-from yolo_gp.graph import INPUT, Edge, Graph, Node
+from yolo_gp.graph import Graph
 from yolo_gp.layers.convolution_modules import Convolution, PackedConvolution
 from yolo_gp.layers.modules import WeightedShortcut
+from yolo_gp.nodes import INPUT, Edge, Node
 
 
 def module_name(node: Node) -> str:
@@ -80,22 +81,26 @@ def _share_parameters(network: fx.GraphModule, graph: Graph) -> None:
             user.share_parameters_of(owner)
 
 
-@torch.no_grad()
 def initialise(network: fx.GraphModule, seed: int) -> None:
     """Fill all parameters as Darknet does before training, repeatably.
 
     Weights uniform within sqrt(2 / inputs per output), biases 0, batch norm the identity.
     """
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            bound = math.sqrt(2.0 / module.weight[0].numel())
-            drawn = torch.empty(module.weight.shape).uniform_(-bound, bound, generator=generator)
-            module.weight.copy_(drawn)
-            if module.bias is not None:
-                module.bias.zero_()
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | WeightedShortcut):
-            module.reset_parameters()
+    initialise_module(network, torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def initialise_module(module: nn.Module, generator: torch.Generator) -> None:
+    """`initialise` for one layer's module, drawing from `generator`."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            bound = math.sqrt(2.0 / part.weight[0].numel())
+            drawn = torch.empty(part.weight.shape).uniform_(-bound, bound, generator=generator)
+            part.weight.copy_(drawn)
+            if part.bias is not None:
+                part.bias.zero_()
+        elif isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | WeightedShortcut):
+            part.reset_parameters()
 
 
 def fold_batch_norm(network: fx.GraphModule, graph: Graph) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from yolo_gp.errors import Diagnostics, Span, did_you_mean, shown
+from yolo_gp.errors import Diagnostics, Severity, Span, did_you_mean, shown
 from yolo_gp.rules import Rule
 from yolo_gp.syntax import Option, Section
 
@@ -23,17 +23,26 @@ N = TypeVar("N", int, float)
 MAX_CHANNELS = 65_536
 MAX_SIZE = 65_536
 MAX_LIST = 10_000
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A layer named in a cfg: negative counts back from the section, otherwise the written index.
+    """A layer that a section reads.
 
-    `span` is where it stands, for messages.
+    Fields:
+        value: negative counts back from the section, otherwise the written number. Inside a
+            macro's expansion it counts back over the expansion's layers.
+        span: where it stands, for messages.
+        name: the `name=` of the section meant; then `value` means nothing.
     """
 
     value: int
     span: Span
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.value) if self.name is None else f"@{self.name}"
 
 
 class Options:
@@ -46,18 +55,43 @@ class Options:
         self._diagnostics = diagnostics
         self._first: dict[str, Option] = {}
         self._asked: set[str] = set()
+        self._doubted: set[str] = set()
+        self._extra: list[Option] = []  # lines beside the first of their key that nobody reads
+        self._has_damage = False
         for option in section.options:
-            if option.key in self._first:
-                self._report_repeat(option, self._first[option.key])
-            else:
-                self._first[option.key] = option
+            self._enter(option)
+
+    def _enter(self, option: Option) -> None:
+        first = self._first.setdefault(option.key, option)
+        if option.damaged:
+            self.failed = self._has_damage = True
+        elif first is option:
+            return
+        elif first.value and option.value is not None:
+            self._report_repeat(option, first)
+        else:
+            self._extra.append(option)
 
     def __contains__(self, key: str) -> bool:
         return key in self._first
 
+    def trusts(self, *keys: str) -> bool:
+        """Whether all these keys were read without an error, so that they can be compared."""
+        return not self._doubted & set(keys)
+
     def span_of(self, key: str) -> Span:
         """Where the key's value stands; the section's header if the key is absent."""
         return self._first[key].value_span if key in self._first else self.span
+
+    def is_numeric(self, key: str) -> bool:
+        """Whether the key is there and its value starts like a number."""
+        value = self._first[key].value if key in self._first else None
+        return bool(value) and re.match(r"[0-9+,.-]", value or "") is not None
+
+    def key_span_of(self, key: str) -> Span:
+        """Where the key itself stands; asking marks it as known."""
+        self._asked.add(key)
+        return self._first[key].key_span if key in self._first else self.span
 
     # -- reads ---------------------------------------------------------------------------------
 
@@ -67,11 +101,9 @@ class Options:
         if option is None:
             return default
         value = self._to_int(key, option.value or "", option.value_span)
-        return (
-            default
-            if value is None
-            else self._in_range(key, value, minimum, maximum, option.value_span, default)
-        )
+        if value is not None:
+            value = self._in_range(key, value, minimum, maximum, option.value_span)
+        return default if value is None else value
 
     def required_integer(self, key: str, *, minimum: int = 0, maximum: int = MAX_SIZE) -> int:
         """Like `integer`, but an absent key is an error."""
@@ -88,11 +120,9 @@ class Options:
         if option is None:
             return default
         value = self._to_float(key, option.value or "", option.value_span)
-        return (
-            default
-            if value is None
-            else self._in_range(key, value, minimum, maximum, option.value_span, default)
-        )
+        if value is not None:
+            value = self._in_range(key, value, minimum, maximum, option.value_span)
+        return default if value is None else value
 
     def flag(self, key: str, default: bool = False) -> bool:
         """A switch: any integer but 0 is on."""
@@ -107,6 +137,7 @@ class Options:
         value = option.value or ""
         if value in names:
             return value
+        self._doubted.add(key)
         self._diagnostics.error(
             Rule.UNKNOWN_NAME,
             option.value_span,
@@ -135,52 +166,55 @@ class Options:
         for text, span in items:
             value = self._to_int(key, text, span)
             if value is not None:
-                values.append((self._in_range(key, value, minimum, maximum, span, 0), span))
+                value = self._in_range(key, value, minimum, maximum, span)
+            if value is not None:
+                values.append((value, span))
         return values
 
     def numbers(self, key: str, *, hash_ends_list: bool = False) -> list[float] | None:
-        """A comma-separated list of floats; None where the key is absent.
-
-        Numbers that only a blank separates are read as two, with a warning.
-        """
+        """A comma-separated list of floats; None where the key is absent."""
         items = self._items(key, hash_ends_list)
         if items is None:
             return None
-        values: list[float | None] = []
-        for text, span in items:
-            words = span.text.split() if text else [text]
-            if len(words) > 1:
-                self._diagnostics.warning(
-                    Rule.MISSING_COMMA,
-                    span,
-                    f"no comma between {' and '.join(shown(w) for w in words)}; "
-                    f"Darknet reads {shown(text)}",
-                    help="put the comma in",
-                )
-            values.extend(self._to_float(key, word, span) for word in words)
+        values = [self._to_float(key, text, span) for text, span in items]
         return [v for v in values if v is not None]
 
     def references(self, key: str) -> tuple[Reference, ...]:
         """A required list of layer references."""
-        values = self.integers(key)
-        if values is None:
+        items = self._items(key, hash_ends_list=False)
+        if items is None:
             self.missing(key, "the layers to read, such as -1 (the previous one) or 12")
-        return tuple(Reference(value, span) for value, span in values or ())
+        found = [self._to_reference(key, text, span) for text, span in items or ()]
+        return tuple(reference for reference in found if reference is not None)
 
     def reference(self, key: str) -> Reference | None:
         """A single layer reference; None where the key is absent."""
         option = self._value_of(key)
         if option is None:
             return None
-        value = self._to_int(key, option.value or "", option.value_span)
-        return None if value is None else Reference(value, option.value_span)
+        return self._to_reference(key, option.value or "", option.value_span)
+
+    def name(self, key: str) -> str | None:
+        """A name that other sections can refer to as @name; None where the key is absent."""
+        option = self._value_of(key)
+        if option is None:
+            return None
+        if re.fullmatch(_NAME, option.value or ""):
+            return option.value
+        self.error(
+            Rule.UNKNOWN_NAME,
+            key,
+            f"[{self.kind}] {key}={shown(option.value or '')} is no name",
+            expected="a letter, then letters, digits, _, - or .",
+        )
+        return None
 
     # -- reports -------------------------------------------------------------------------------
 
     def missing(self, key: str, expected: str) -> None:
         """Report that a required key is absent."""
         self.failed = True
-        if key not in self._first:
+        if key not in self._first and not self._has_damage:
             self._diagnostics.error(
                 Rule.MISSING_KEY,
                 self.span,
@@ -232,16 +266,28 @@ class Options:
             self.error(
                 Rule.UNSUPPORTED,
                 key,
-                f"[{self.kind}] {key}={self._first[key].value}: {what} is not supported",
+                f"[{self.kind}] {key}={shown(self._first[key].value or '')}: "
+                f"{what} is not supported",
+                expected=f"{key}=0, or no {key}",
                 help=f"remove the line if the network was trained without {key}",
             )
 
-    def finish(self, ignored: Mapping[str, str]) -> None:
-        """Report what nobody read. `ignored` maps keys that may stand without effect to why."""
+    def finish(self, ignored: Mapping[str, str], *, ours: bool = False) -> None:
+        """Report what nobody read. `ignored` maps keys that may stand without effect to why.
+
+        In sections of our own (`ours`) an unknown key is an error.
+        """
         known = self._asked | set(ignored)
-        for key, option in self._first.items():
+        for option in (*self._first.values(), *self._extra):
+            key = option.key
+            if option.damaged:
+                continue
             if key in known:
-                if option.value == "" and key not in self._asked:
+                if key in self._asked and option is self._first[key]:
+                    continue
+                if option.value is None:
+                    self._report_stray(option, known)
+                elif option.value == "":
                     self._diagnostics.warning(
                         Rule.EMPTY_VALUE,
                         option.key_span,
@@ -249,30 +295,48 @@ class Options:
                     )
             elif option.value is None:
                 self._report_stray(option, known)
-            else:
-                self._diagnostics.warning(
-                    Rule.UNKNOWN_KEY,
-                    option.key_span,
-                    f"[{self.kind}] does not know the key {shown(key)}; Darknet ignores it",
-                    help=did_you_mean(key, known),
-                )
+            elif not self._diagnostics.drops(Severity.ERROR if ours else Severity.WARNING):
+                self._report_unknown(option, known, ours)
+
+    def _report_unknown(self, option: Option, known: set[str], ours: bool) -> None:
+        message = f"[{self.kind}] does not know the key {shown(option.key)}"
+        suggestion = did_you_mean(option.key, known)
+        if not ours:
+            message += "; Darknet ignores it"
+            self._diagnostics.warning(Rule.UNKNOWN_KEY, option.key_span, message, help=suggestion)
+            return
+        self.failed = True
+        self._diagnostics.error(
+            Rule.UNKNOWN_KEY,
+            option.key_span,
+            message,
+            expected="one of " + ", ".join(sorted(known)),
+            help=suggestion,
+        )
 
     def _report_stray(self, option: Option, known: set[str]) -> None:
+        if self._diagnostics.drops(Severity.WARNING):
+            return
         text = option.value_span.source.line(option.value_span.line).strip()
         self._diagnostics.warning(
             Rule.NO_EQUALS,
             option.value_span,
             f"the line {shown(text)!r} has no =; Darknet ignores it",
             expected="key=value, [kind] or a comment that starts with #",
-            help=did_you_mean(option.key, known),
+            help=f"write {option.key}=value"
+            if option.key in known
+            else did_you_mean(option.key, known),
         )
 
     def _report_repeat(self, option: Option, first: Option) -> None:
+        if self._diagnostics.drops(Severity.WARNING):
+            return
         self._diagnostics.warning(
             Rule.REPEATED_KEY,
             option.key_span,
-            f"{option.key}={shown(option.value or '')} repeats the key of line "
-            f"{first.key_span.line}; {option.key}={shown(first.value or '')} counts, as in Darknet",
+            f"{shown(option.key)}={shown(option.value or '')} repeats the key of line "
+            f"{first.key_span.line}; {shown(option.key)}={shown(first.value or '')} counts, "
+            "as in Darknet",
             help=f"remove line {option.key_span.line} or line {first.key_span.line}",
         )
 
@@ -283,6 +347,11 @@ class Options:
         option = self._first.get(key)
         if option is None:
             return None
+        if option.damaged:
+            self._doubted.add(key)
+            return None
+        if not option.value:
+            self._doubted.add(key)
         if option.value is None:
             self.error_at(
                 Rule.NO_EQUALS,
@@ -306,42 +375,74 @@ class Options:
         option = self._value_of(key)
         if option is None:
             return None
-        if (
-            option.comment
-            and "," in option.comment
-            and not (hash_ends_list and option.comment[0] == "#")
-        ):
+        comment = option.comment.text if option.comment else ""
+        if "," in comment and not (hash_ends_list and comment[0] == "#"):
             self._warn_of_comment(option)
-        items = option.items()
-        if len(items) > MAX_LIST:
+        count = len(re.findall(r"[\s,]+", option.value_span.text)) + 1
+        if max(count, (option.value or "").count(",") + 1) > MAX_LIST:
+            self._doubted.add(key)
             self.error(
                 Rule.TOO_LARGE,
                 key,
-                f"[{self.kind}] {key} lists {len(items)} values",
+                f"[{self.kind}] {key} lists {count} values",
                 expected=f"at most {MAX_LIST}",
             )
             return None
+        items = option.items()
         if len(items) > 1 and items[-1][0] == "":
+            self._doubted.add(key)
+            whole = option.value_span
             self.error_at(
                 Rule.BAD_NUMBER,
-                option.value_span,
+                Span(whole.source, whole.line, whole.column + whole.length - 1),
                 f"[{self.kind}] {key} ends in a comma, which Darknet reads as one more element, 0",
                 expected="values with one comma between two",
             )
             items.pop()
-        return items
+        return [word for item in items for word in self._words(*item)]
+
+    def _words(self, text: str, span: Span) -> list[tuple[str, Span]]:
+        """What one element of a list holds: two numbers that only a blank separates are two."""
+        found = [
+            (match[0], Span(span.source, span.line, span.column + match.start(), len(match[0])))
+            for match in re.finditer(r"\S+", span.text)
+        ]
+        if not text or len(found) < 2 or not all(_is_number(word) for word, _ in found):
+            return [(text, span)]
+        self._diagnostics.warning(
+            Rule.MISSING_COMMA,
+            span,
+            f"no comma between {shown(found[0][0])} and {shown(found[1][0])}; "
+            f"Darknet reads {shown(text)}",
+            help="put the comma in",
+        )
+        return found
 
     def _warn_of_comment(self, option: Option) -> None:
         if option.comment:
             self._diagnostics.warning(
                 Rule.INLINE_COMMENT,
-                option.value_span,
-                f"Darknet reads the comment {shown(option.comment)!r} as part of {option.key}",
+                option.comment,
+                f"Darknet reads the comment {shown(option.comment.text)!r} as part of {option.key}",
                 help="move the comment to a line of its own",
             )
 
+    def _to_reference(self, key: str, text: str, span: Span) -> Reference | None:
+        if text.startswith("@"):
+            if re.fullmatch(_NAME, text[1:]):
+                return Reference(0, span, name=text[1:])
+            self.error_at(
+                Rule.BAD_REFERENCE,
+                span,
+                f"[{self.kind}] {key}={shown(text)} is no reference",
+                expected="a layer's number, or @ and the name= of a section",
+            )
+            return None
+        value = self._to_int(key, text, span)
+        return None if value is None else Reference(value, span)
+
     def _to_int(self, key: str, text: str, span: Span) -> int | None:
-        if re.fullmatch(r"[+-]?[0-9]{1,12}", text):
+        if re.fullmatch(r"[+-]?[0-9]{1,1000}", text):
             return int(text)
         reads = re.match(r"[+-]?[0-9]{1,12}", text)
         self._bad_number(key, text, span, "an integer", reads[0] if reads else "0")
@@ -352,11 +453,21 @@ class Options:
             value = float(text)
             if abs(value) < 3.4e38:
                 return float(struct.unpack("f", struct.pack("f", value))[0])
+            return self._in_range(key, value, -3.4e38, 3.4e38, span)
         reads = re.match(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", text)
         self._bad_number(key, text, span, "a number", reads[0] if reads else "0")
         return None
 
     def _bad_number(self, key: str, text: str, span: Span, expected: str, reads: str) -> None:
+        self._doubted.add(key)
+        if not text:
+            self.error_at(
+                Rule.BAD_NUMBER,
+                span,
+                f"[{self.kind}] {key} has nothing between two commas; Darknet would read 0",
+                expected=expected,
+            )
+            return
         self.error_at(
             Rule.BAD_NUMBER,
             span,
@@ -364,16 +475,26 @@ class Options:
             expected=expected,
         )
 
-    def _in_range(
-        self, key: str, value: N, minimum: float, maximum: float, span: Span, fallback: N
-    ) -> N:
+    def _in_range(self, key: str, value: N, minimum: float, maximum: float, span: Span) -> N | None:
         if minimum <= value <= maximum:
             return value
+        self._doubted.add(key)
         if minimum == -math.inf or maximum in (math.inf, 2**31 - 1):
             bound = f"at least {minimum}" if value < minimum else f"at most {maximum}"
         else:
-            bound = f"{minimum} to {maximum}"
+            bound = f"{_bound(minimum)} to {_bound(maximum)}"
         self.error_at(
-            Rule.OUT_OF_RANGE, span, f"[{self.kind}] {key}={value} is out of range", expected=bound
+            Rule.OUT_OF_RANGE,
+            span,
+            f"[{self.kind}] {key}={shown(span.text)} is out of range",
+            expected=bound,
         )
-        return fallback
+        return None
+
+
+def _bound(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", word) is not None

@@ -5,16 +5,34 @@ Legend: K candidates, C classes, D detections.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from yolo_gp.boxes import cxcywh_to_xyxy, pairwise_distance_penalty, pairwise_iou_cxcywh
 from yolo_gp.data.letterbox import ImagePlacement
 from yolo_gp.detections import Candidates, Detections, NmsRule
+from yolo_gp.masks import instance_masks
 from yolo_gp.presets import Preset
 
 _BLOCK = 256  # boxes compared with as many others at a time: matrices that stay in the cache
 _FEW = 512  # up to so many boxes, one table of all pairs serves all classes
+
+
+def join_candidates(parts: Sequence[Candidates]) -> Candidates:
+    """What several heads propose for one image, in their order. Each may have masks or not."""
+    recipes = []
+    first = 0
+    for part in parts:
+        recipes += [replace(recipe, first=first + recipe.first) for recipe in part.mask_recipes]
+        first += len(part.scores)
+    return Candidates(
+        torch.cat([part.boxes_cxcywh_norm for part in parts]),
+        torch.cat([part.scores for part in parts]),
+        tuple(recipes),
+    )
 
 
 def detections(
@@ -42,6 +60,7 @@ def detections(
     boxes_xyxy = cxcywh_to_xyxy(boxes) * boxes.new_tensor((width, height, width, height))
     scores = candidates.scores.float().cpu()
     finite = boxes_xyxy.isfinite().all(1) & scores.isfinite().all(1)
+    numbers = finite.nonzero().flatten()  # of those that stay, among all
     boxes, boxes_xyxy, scores = boxes[finite], boxes_xyxy[finite], scores[finite]
     if not preset.multi_label:
         scores = _best_class_only(scores)
@@ -52,11 +71,14 @@ def detections(
     candidate, class_ids = scores.nonzero(as_tuple=True)
     confidences, order = scores[candidate, class_ids].sort(descending=True, stable=True)
     order = order[: preset.max_detections]
-    found = boxes_xyxy[candidate[order]]
+    chosen = candidate[order]
+    found = boxes_xyxy[chosen]
     if preset.clip_boxes:
         found = found.clamp(min=0).minimum(found.new_tensor((width, height, width, height)))
+    recipes = candidates.mask_recipes
+    masks = instance_masks(recipes, numbers[chosen], found, placement) if recipes else None
     return Detections(
-        found, confidences[: len(order)], class_ids[order], placement.image_size, names
+        found, confidences[: len(order)], class_ids[order], placement.image_size, names, masks
     )
 
 

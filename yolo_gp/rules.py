@@ -29,6 +29,7 @@ class Rule(enum.Enum):
     NO_EFFECT = "YG108", "a key has no effect beside another one"
     UNSUPPORTED = "YG109", "Darknet knows it, this version does not"
     SILENT_DEFAULT = "YG110", "an absent key gets a default that surprises"
+    NOT_PLAIN = "YG111", "plain Darknet cfg has no equivalent"
 
     BAD_REFERENCE = "YG201", "a layer reference points to no earlier layer"
     SIZE_MISMATCH = "YG202", "maps that are joined differ in height or width"
@@ -38,9 +39,13 @@ class Rule(enum.Enum):
     TOO_LARGE = "YG206", "a layer or the whole network exceeds what can be built"
     SHARED_LAYER = "YG207", "share_index names a layer whose weights cannot be shared"
 
+    REPEATED_NAME = "YG208", "two sections have the same name="
+    STOPPED_GRADIENT = "YG209", "stop_gradient=block finds no block to stop the gradient into"
+
     HEAD_FILTERS = "YG301", "channels before a head are not what the head needs"
     HEAD_MASK = "YG302", "a mask names an anchor that does not exist"
     HEAD_ANCHORS = "YG303", "anchors are fewer than num says, or no pairs"
+    HEAD_BRANCHES = "YG304", "a head is given more or fewer branches than it reads"
 
     BYTE_ORDER_MARK = "YG401", "a byte-order mark, on which Darknet crashes"
     LINE_ENDS = "YG402", "line ends that Darknet does not split at"

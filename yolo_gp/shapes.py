@@ -43,6 +43,10 @@ class PartialShape:
             return None
         return FeatureShape(self.channels, self.height, self.width)
 
+    def __str__(self) -> str:
+        lengths = (self.channels, self.height, self.width)
+        return " x ".join("?" if length is None else str(length) for length in lengths)
+
     @property
     def size(self) -> tuple[int, int] | None:
         """(height, width), if both are known."""

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import pyparsing as pp
 
-from yolo_gp.errors import Diagnostics, Source, Span, shown
+from yolo_gp.errors import Diagnostics, Source, Span, did_you_mean, shown
 from yolo_gp.rules import Rule
 
-MAX_BYTES = 4 * 2**20  # the largest public cfg has 60 kB
+MAX_BYTES = 2**20  # the largest public cfg has 60 kB
+MAX_LINES = 100_000
 MAX_SECTIONS = 10_000
 
 
@@ -32,14 +33,16 @@ class Option:
         value: the value without blanks and without a trailing comment; None if the line has no
             `=`, "" if nothing follows it.
         value_span: where the value stands, from its first to its last visible character.
-        comment: what follows a `#` or `;` behind the value, that sign included; None if nothing.
+        comment: where a `#` or `;` behind the value stands, with what follows; None if nothing.
+        damaged: the line holds bytes that are no text; that has been reported.
     """
 
     key: str
     key_span: Span
     value: str | None
     value_span: Span
-    comment: str | None = None
+    comment: Span | None = None
+    damaged: bool = False
 
     def items(self) -> list[tuple[str, Span]]:
         """The comma-separated elements of the value, each without blanks, with its position."""
@@ -79,7 +82,9 @@ def parse_cfg(content: bytes | str, file: str, diagnostics: Diagnostics) -> CfgF
         content: the file's bytes, or its text.
         file: the name that messages show.
     """
-    text = _decode(content, file, diagnostics) if isinstance(content, bytes) else content
+    if isinstance(content, str):
+        content = content.encode("utf-8", errors="replace")
+    text = _decode(content, file, diagnostics)
     if text is None or not _is_plausible(text, file, diagnostics):
         return CfgFile(Source(file, ()), ())
     text, has_lone_returns = _split_line_ends(text)
@@ -94,7 +99,8 @@ def parse_cfg(content: bytes | str, file: str, diagnostics: Diagnostics) -> CfgF
     reader = _Reader(source, diagnostics)
     _grammar(reader).parse_string(text + "\n", parse_all=True)
     sections = reader.finish()
-    _check_first_section(sections, source, diagnostics)
+    if not reader.has_orphans:
+        _check_first_section(sections, source, diagnostics)
     return CfgFile(source, sections)
 
 
@@ -129,12 +135,22 @@ def _decode(content: bytes, file: str, diagnostics: Diagnostics) -> str | None:
 
 
 def _is_plausible(text: str, file: str, diagnostics: Diagnostics) -> bool:
+    lines = max(text.count("\n"), text.count("\r")) + 1
+    if lines > MAX_LINES:
+        diagnostics.error(
+            Rule.NOT_A_CFG,
+            Span(Source(file, ()), 1, 1),
+            f"the file has {lines} lines, which is no cfg",
+            expected=f"text of at most {MAX_LINES} lines",
+        )
+        return False
     if "\0" not in text:
         return True
-    line = text.count("\n", 0, text.index("\0")) + 1
+    place = text.index("\0")
+    line = text.count("\n", 0, place) + 1
     diagnostics.error(
         Rule.NOT_A_CFG,
-        Span(Source(file, ()), line, 1),
+        Span(Source(file, ()), line, place - text.rfind("\n", 0, place)),
         "the file contains NUL bytes, so it is no text",
         expected="a cfg in plain text",
         help="if this is a .weights file, pass it as --weights",
@@ -159,7 +175,7 @@ def _without_blanks(text: str) -> str:
 def _grammar(reader: _Reader) -> pp.ParserElement:
     """The grammar of a whole file; its parse actions hand each line to `reader`.
 
-    cfg = { [comment | header | blank | option | stray] newline }
+    cfg = { comments and blank lines | (header | option | stray) newline }
     """
 
     def line(pattern: str, action: Callable[[int, re.Match[str]], None]) -> pp.ParserElement:
@@ -169,15 +185,14 @@ def _grammar(reader: _Reader) -> pp.ParserElement:
 
         return pp.Regex(pattern, as_match=True).set_parse_action(act)
 
-    comment = pp.Regex(r"[ \t]*[#;][^\n]*").suppress()
-    blank = pp.Regex(r"[ \t]+(?=\n|\Z)").suppress()
+    skipped = pp.Regex(r"(?:[^\S\n]*(?:[#;][^\n]*)?\n)+").suppress()
     header = line(
         r"[ \t]*(?P<open>\[)(?P<kind>[^\]\n]*)(?P<close>\]?)(?P<rest>[^\n]*)", reader.header
     )
-    option = line(r"(?P<key>[^=\n]+)=(?P<value>[^\n#;]*)(?P<comment>[^\n]*)", reader.option)
+    option = line(r"(?P<key>[^=\n]*)=(?P<value>[^\n#;]*)(?P<comment>[^\n]*)", reader.option)
     stray = line(r"(?P<text>[^\n]+)", reader.stray)
-    content = comment | header | blank | option | stray
-    cfg: pp.ParserElement = (content[0, 1] + pp.Suppress("\n"))[...]
+    content = header | option | stray
+    cfg: pp.ParserElement = (skipped | content + pp.Suppress("\n"))[...]
     cfg.leave_whitespace().parse_with_tabs()
     return cfg
 
@@ -195,12 +210,16 @@ class _Reader:
         self._open: tuple[str, Span] | None = None
         self._options: list[Option] = []
         self._headers = 0
+        self.has_orphans = False  # options before any section
 
     def header(self, location: int, match: re.Match[str]) -> None:
         self._close_section()
         self._headers += 1
-        kind = _without_blanks(match["kind"])
-        length = match.end("close") - match.start("open")
+        name = match["kind"] if match["close"] else re.split(r"[\s#;]", match["kind"].strip())[0]
+        kind = _without_blanks(name)
+        length = len(match["open"] + match["kind"].rstrip() + match["close"])
+        if match["close"]:
+            length = match.end("close") - match.start("open")
         span = self._span(location, match, "open", length)
         if not match["close"] or not kind:
             self._diagnostics.error(
@@ -210,7 +229,8 @@ class _Reader:
                 expected="[kind] alone on its line, such as [convolutional]",
             )
         self._header_rest(location, match)
-        self._check_text(kind, span, "section name")
+        if not self._is_text(kind, span, "section name"):
+            kind = ""
         self._open = (kind, span)
 
     def _header_rest(self, location: int, match: re.Match[str]) -> None:
@@ -244,14 +264,19 @@ class _Reader:
         value_span = self._span(location, match, "value", length, lead)
         if not key:
             self._diagnostics.warning(
-                Rule.NO_EQUALS, key_span, "no key before the =; Darknet ignores the line"
+                Rule.NO_EQUALS,
+                key_span,
+                "no key before the =; Darknet ignores the line",
+                expected="key=value",
             )
             return
-        self._check_text(key, key_span, "key")
-        self._check_text(raw_value, value_span, "value")
+        is_text = self._is_text(key, key_span, "key")
+        is_text = self._is_text(raw_value, value_span, "value") and is_text
         value = _without_blanks(raw_value)
-        comment = match["comment"].strip() or None
-        self._add(Option(key, key_span, value, value_span, comment))
+        comment = None
+        if match["comment"]:
+            comment = self._span(location, match, "comment", len(match["comment"].rstrip()))
+        self._add(Option(key, key_span, value, value_span, comment, damaged=not is_text))
 
     def stray(self, location: int, match: re.Match[str]) -> None:
         text = match["text"]
@@ -262,23 +287,27 @@ class _Reader:
 
     def _add(self, option: Option) -> None:
         if self._open is None:
-            self._diagnostics.error(
-                Rule.FIRST_SECTION,
-                option.key_span,
-                f"{shown(option.key)} stands before any section",
-                expected="[net] as the first line that is no comment",
-            )
+            if not self.has_orphans:
+                self._diagnostics.error(
+                    Rule.FIRST_SECTION,
+                    option.key_span,
+                    f"{shown(option.key)} stands before any section",
+                    expected="[net] as the first line that is no comment",
+                )
+            self.has_orphans = True
         else:
             self._options.append(option)
 
-    def _check_text(self, text: str, span: Span, what: str) -> None:
-        if "\ufffd" in text:
-            self._diagnostics.error(
-                Rule.ENCODING,
-                span,
-                f"the {what} holds bytes that are no UTF-8 text",
-                expected="UTF-8 or ASCII text outside comments",
-            )
+    def _is_text(self, text: str, span: Span, what: str) -> bool:
+        if "\ufffd" not in text:
+            return True
+        self._diagnostics.error(
+            Rule.ENCODING,
+            span,
+            f"the {what} holds bytes that are no UTF-8 text",
+            expected="UTF-8 or ASCII text outside comments",
+        )
+        return False
 
     def _span(
         self, location: int, match: re.Match[str], group: str, length: int, offset: int = 0
@@ -313,11 +342,12 @@ def _check_first_section(
             diagnostics.error(
                 Rule.NOT_A_CFG, Span(source, 1, 1), "the file has no section", expected=expected
             )
-    elif sections[0].kind not in ("net", "network"):
+    elif sections[0].kind not in ("net", "network", ""):  # "": reported as a header
         diagnostics.error(
             Rule.FIRST_SECTION,
             sections[0].span,
             f"the first section is [{shown(sections[0].kind)}]",
             expected=expected,
-            help="put [net] with width, height and channels at the top",
+            help=did_you_mean(sections[0].kind, ("net", "network"))
+            or "put [net] with width, height and channels at the top",
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolo_gp.errors import UsageError, did_you_mean
+from yolo_gp.cards import ModelCard, read_card
+from yolo_gp.errors import DataError, UsageError, did_you_mean
 
 _INSIDE_WHEEL = Path(__file__).parent / "_data"
 _CHECKOUT = Path(__file__).parent.parent
@@ -47,42 +47,48 @@ def find_cfg(name: str) -> Path:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """One file of zoo/: a model of ours and the figures it must come out as.
-
-    Fields:
-        name, cfg, description: the model, its file in cfg/, a line about it.
-        classes: how many.
-        input_size: (height, width) of the cfg.
-        params, macs: exact, P_train and F0 / 2 of zoo.md A.1.
-    """
-
-    name: str
-    cfg: str
-    description: str
-    classes: int
-    input_size: tuple[int, int]
-    params: int
-    macs: int
-
-
 def model_cards() -> dict[str, ModelCard]:
-    """Every card of zoo/ by name."""
-    cards = {}
+    """Every card of zoo/ by name, in alphabetical order.
+
+    Raises:
+        DataError: a card is wrong.
+    """
+    cards: dict[str, ModelCard] = {}
     for path in sorted((data_root() / "zoo").glob("*.toml")):
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        height, width = content["input_size"]
-        cards[content["name"]] = ModelCard(
-            name=content["name"],
-            cfg=content["cfg"],
-            description=content["description"],
-            classes=content["classes"],
-            input_size=(height, width),
-            params=content["expected"]["params"],
-            macs=content["expected"]["macs"],
-        )
-    return cards
+        card = read_card(path)
+        if card.name in cards:
+            raise DataError(f'{path}: name = "{card.name}" is another card\'s name too')
+        cards[card.name] = card
+    return dict(sorted(cards.items()))
+
+
+def find_card(name: str) -> ModelCard:
+    """The card of that name.
+
+    Raises:
+        UsageError: there is none.
+        DataError: a card is wrong.
+    """
+    cards = model_cards()
+    if name in cards:
+        return cards[name]
+    suggestion = did_you_mean(name, cards)
+    raise UsageError(
+        f"there is no model {name} in the zoo\nexpected: a name that `yolo-gp zoo list` prints"
+        + (f"\nhelp: {suggestion}" if suggestion else "")
+    )
+
+
+def cfg_of(card: ModelCard) -> Path:
+    """The cfg file of a card.
+
+    Raises:
+        DataError: cfg/ has no such file.
+    """
+    path = data_root() / "cfg" / card.cfg
+    if not path.is_file():
+        raise DataError(f'the card of {card.name} says cfg = "{card.cfg}", which cfg/ has not')
+    return path
 
 
 @dataclass(frozen=True, slots=True)

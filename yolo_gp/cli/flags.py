@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from yolo_gp.errors import Diagnostic, UsageError
+from yolo_gp.files import write_atomically
 
 CfgArgument = Annotated[
     str, typer.Argument(help="A cfg file, or the name of one that comes with yolo-gp.")
@@ -59,6 +60,11 @@ StrictOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, no table.")]
 
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="File to write the cfg to; standard output by default."),
+]
+
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
     """ "320x416", or "416" for a square, as (height, width).
@@ -80,3 +86,16 @@ def print_warnings(warnings: Iterable[Diagnostic]) -> None:
     """Warnings about a cfg go to stderr; results alone go to stdout."""
     for warning in warnings:
         print(f"{warning.render()}\n", file=sys.stderr)
+
+
+def write_cfg(content: bytes, out: Path | None) -> None:
+    """Put a cfg where `--out` says: into a file, whole or not at all, or to stdout.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    if out is not None:
+        write_atomically(out, content)
+        return
+    sys.stdout.buffer.write(content)  # bytes, since a comment may hold some that are no text
+    sys.stdout.flush()

@@ -10,6 +10,7 @@ import typer
 from yolo_gp import __version__
 from yolo_gp.cli.detect import detect
 from yolo_gp.cli.info import info
+from yolo_gp.cli.zoo import zoo
 from yolo_gp.errors import ExitCode, YoloGpError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(detect)
 app.command()(info)
+app.add_typer(zoo, name="zoo")
 
 
 def _print_version(wanted: bool) -> None:

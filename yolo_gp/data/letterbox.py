@@ -53,6 +53,18 @@ class ImagePlacement:
         moved = (wide - wide.new_tensor(shift)) * wide.new_tensor(factor)
         return moved.to(boxes_cxcywh_norm.dtype)
 
+    def in_network(self, positions: Tensor, *, axis: int) -> Tensor:
+        """Positions on the image, in its pixels from its edge, relative to the network input.
+
+        The way of the pixels, by `offset`: they lie where they were pasted, not where Darknet
+        looks for boxes.
+
+        Args:
+            axis: 0 for positions along the height, 1 along the width.
+        """
+        scale = self.scaled_size[axis] / self.image_size[axis]
+        return (positions * scale + self.offset[axis]) / self.network_size[axis]
+
 
 def place(
     image_size: tuple[int, int], size: tuple[int, int], preset: Preset, stride: int

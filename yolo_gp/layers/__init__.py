@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from yolo_gp.layers.anchor_free import AnchorFree
 from yolo_gp.layers.avgpool import AvgPool
 from yolo_gp.layers.base import Layer
 from yolo_gp.layers.connected import Connected
@@ -12,6 +13,7 @@ from yolo_gp.layers.cost import CostSection
 from yolo_gp.layers.dropout import Dropout
 from yolo_gp.layers.local_avgpool import LocalAvgPool
 from yolo_gp.layers.maxpool import MaxPool
+from yolo_gp.layers.partial_shortcut import PartialShortcut
 from yolo_gp.layers.reorg import Reorg
 from yolo_gp.layers.route import Route
 from yolo_gp.layers.sam import Sam
@@ -22,6 +24,7 @@ from yolo_gp.layers.upsample import Upsample
 from yolo_gp.layers.yolo import Yolo
 
 LAYERS: Mapping[str, type[Layer]] = {
+    "anchor_free": AnchorFree,
     "avg": AvgPool,
     "avgpool": AvgPool,
     "conn": Connected,
@@ -34,6 +37,7 @@ LAYERS: Mapping[str, type[Layer]] = {
     "local_avgpool": LocalAvgPool,
     "max": MaxPool,
     "maxpool": MaxPool,
+    "partial_shortcut": PartialShortcut,
     "reorg": Reorg,
     "route": Route,
     "sam": Sam,

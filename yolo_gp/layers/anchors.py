@@ -40,7 +40,7 @@ def parse_anchors(options: Options) -> Anchors:
     mask = options.integers("mask", hash_ends_list=True)
     indices = list(range(num)) if mask is None else [index for index, _ in mask]
     for index, span in mask or []:
-        if not 0 <= index < len(all_wh):
+        if options.trusts("num", "anchors") and not 0 <= index < len(all_wh):
             options.error_at(
                 Rule.HEAD_MASK,
                 span,
@@ -70,14 +70,17 @@ def _parse_pairs(options: Options, num: int) -> tuple[tuple[float, float], ...]:
         )
         return ((_UNSET, _UNSET),) * num
     pairs = tuple(zip(values[::2], values[1::2], strict=False))
+    if not options.trusts("num", "anchors"):
+        return pairs + ((_UNSET, _UNSET),) * max(0, num - len(pairs))
     if len(values) % 2 or len(pairs) < num:
         options.error(
             Rule.HEAD_ANCHORS,
             "anchors",
             f"[{options.kind}] anchors lists {len(values)} numbers, which is "
-            f"{len(pairs)} pairs{' and a half' if len(values) % 2 else ''}, but num={num}",
+            f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'}"
+            f"{' and a half' if len(values) % 2 else ''}, but num={num}",
             expected=f"{2 * num} numbers: width,height for each of num={num} anchors",
-            help=f"complete the list, or set num={len(pairs)}",
+            help="complete the list" + (f", or set num={len(pairs)}" if pairs else ""),
         )
         return pairs + ((_UNSET, _UNSET),) * (num - len(pairs))
     if len(pairs) > num:

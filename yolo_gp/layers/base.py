@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from yolo_gp.cost import Cost
 from yolo_gp.detections import Candidates, NmsRule
@@ -15,6 +15,14 @@ from yolo_gp.shapes import FeatureShape, PartialShape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+GradientStop = Literal["none", "identity", "block"]
+"""`identity`: the edges from its sources, the first input excepted. `block`: every edge from its
+only source, or from before it, into the layers between that source and itself.  Source: ELAN paper,
+Fig. 9."""
+
+GRADIENT_STOPS: tuple[GradientStop, ...] = ("none", "identity", "block")
 
 
 class ShapeProblem(Exception):
@@ -72,14 +80,48 @@ class WeightBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """The filters of a convolution or a connected layer, as counts of parameters see them.
+
+    Fields:
+        count: filters; each has a bias of its own, be it only once batch norm is folded in.
+        weights: the numbers of all filters together, without biases and batch norm.
+        batch_norm: a batch norm follows.
+    """
+
+    count: int
+    weights: int
+    batch_norm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSection:
+    """A section of Darknet's own, by which a layer is written in a cfg without our extensions.
+
+    Fields:
+        kind: the section's name.
+        options: keys and values in the order they are written.
+        reads_key: the option that lists the layers it reads; None if it reads the previous one.
+        reads: n >= 0 for the layer's input number n, -n for the section n before this one.
+    """
+
+    kind: str
+    options: tuple[tuple[str, str], ...] = ()
+    reads_key: str | None = None
+    reads: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CommonKeys:
     """Keys that every section but [net] takes (darknet.md 2.0).
 
     Fields:
+        name: what other sections call it by, as @name (ours, not Darknet's).
         dont_load: the section takes nothing from a `.weights` file.
         dont_load_scales: scale, mean and variance of its batch norm are not in the file.
     """
 
+    name: str | None = None
     dont_load: bool = False
     dont_load_scales: bool = False
 
@@ -113,12 +155,14 @@ class Layer(Protocol):
     Fields:
         kind: the section's canonical name.
         ignored: known keys that are skipped, each with the reason.
+        ours: no Darknet knows the kind, so an unknown key is an error.
         span: where the section's header stands.
         common: the keys that all sections share.
     """
 
     kind: ClassVar[str]
     ignored: ClassVar[Mapping[str, str]] = {}
+    ours: ClassVar[bool] = False
 
     @property
     def span(self) -> Span: ...
@@ -151,9 +195,21 @@ class Layer(Protocol):
         """Parameters, multiply-adds and Darknet's operations for one image."""
         return Cost(activations=output.elements)
 
+    def filters(self, inputs: Sequence[FeatureShape]) -> Filters | None:
+        """Its filters, own or shared; None for a layer that neither convolves nor connects."""
+        return None
+
+    def adds_maps(self) -> bool:
+        """Whether it is a residual sum, which Darknet counts today but did not in 2019."""
+        return False
+
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         """The torch module; its forward takes one tensor (N, C, H, W) per input."""
         ...
+
+    def stops_gradient(self) -> GradientStop:
+        """Which of the edges around it carry no gradient."""
+        return "none"
 
     def passes_input(self) -> bool:
         """Whether its output is (a part of) its only input's memory, rather than a new map."""
@@ -172,6 +228,21 @@ class Layer(Protocol):
     ) -> str | None:
         """Why this layer cannot use `other`'s parameters; None if it can."""
         return f"it is [{other.kind}]"
+
+    def plain_sections(self, inputs: Sequence[FeatureShape]) -> tuple[PlainSection, ...]:
+        """Sections of Darknet's own that compute the same, the last of them its output.
+
+        Only kinds that no cfg for Darknet holds, or that macros expand to, need an answer; empty
+        if there is none.
+
+        Raises:
+            ShapeProblem: Darknet can do the like, but not with these inputs.
+        """
+        return ()
+
+    def beyond_darknet(self) -> str | None:
+        """A key of its section for which Darknet has no equivalent, and which changes results."""
+        return None
 
     def label(self) -> str:
         """Its settings as one short column of the layer table, such as `3x3/2`."""
@@ -198,10 +269,30 @@ class Head(Layer, Protocol):
         Args:
             maps: the raw tensors that the head reads, each (N, C, H, W).
             input_size: (height, width) of the network's input in pixels.
-            threshold: cells whose objectness does not exceed it are dropped, and class scores
-                that do not exceed it are 0.
+            threshold: candidates none of whose scores can exceed it are dropped, and class
+                scores that do not exceed it are 0.
         """
         ...
+
+
+def single_source(options: Options) -> tuple[Reference, ...]:
+    """Read `from` where Darknet takes one layer only."""
+    references = options.references("from")
+    if len(references) > 1:
+        options.warning(
+            Rule.NO_EFFECT,
+            "from",
+            f"[{options.kind}] from lists {len(references)} layers; {references[0]} counts, as in "
+            "Darknet",
+            expected="one layer",
+        )
+    return references[:1]
+
+
+def parse_gradient_stop(options: Options) -> GradientStop:
+    """Read `stop_gradient`."""
+    name = options.choice("stop_gradient", "none", GRADIENT_STOPS)
+    return next(stop for stop in GRADIENT_STOPS if stop == name)
 
 
 def same_shape(inputs: Sequence[PartialShape]) -> PartialShape:

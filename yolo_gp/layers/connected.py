@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
-from yolo_gp.layers.base import CommonKeys, Layer, WeightBlock
+from yolo_gp.layers.base import CommonKeys, Filters, Layer, WeightBlock
 from yolo_gp.options import Options
 from yolo_gp.shapes import FeatureShape, PartialShape
 
@@ -52,6 +52,9 @@ class Connected(Layer):
         macs = inputs[0].elements * self.outputs
         params = macs + self.outputs * (2 if self.batch_norm else 1)
         return Cost(params=params, macs=macs, activations=output.elements)
+
+    def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
+        return Filters(self.outputs, inputs[0].elements * self.outputs, self.batch_norm)
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Connected as Module

@@ -123,11 +123,12 @@ class PackedConvolution(nn.Module):
 
     The weights lie in oneDNN's own layout, worked out once, and the activation runs inside the
     convolution while the output is in the cache. torch uses the same two operators when it
-    compiles for CPUs. Other input sizes than the one given work too.
+    compiles for CPUs. Other input sizes than the one given work too. A fused relu turns NaN into 0.
     """
 
     def __init__(self, folded: Convolution, input_size: tuple[int, int]) -> None:
         super().__init__()
+        assert folded.batch_norm is None, "fold the batch norm first"
         plain = folded.convolution
         self.plan = (
             [int(p) for p in plain.padding],

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import CONVOLUTION_ACTIVATIONS, parse_activation
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, WeightBlock, training_only
+from yolo_gp.layers.base import (
+    CommonKeys,
+    Filters,
+    Layer,
+    PlainSection,
+    ShapeProblem,
+    WeightBlock,
+    training_only,
+)
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, format_size, window_output
@@ -64,9 +72,9 @@ class Convolutional(Layer):
         stride = _stride(options)
         padding = _padding(options, kernel_size)
         xnor = options.flag("xnor")
-        for key, what in (("antialiasing", "the blur"), ("coordconv", "the coordinate planes")):
+        for key, what in (("antialiasing", "the blur"), ("coordconv", "adding coordinate planes")):
             options.unsupported(key, what)
-        options.integer("cbn", 0)  # cross-iteration statistics: inference is the same
+        cross_iteration = options.flag("cbn")  # other statistics in training, same inference
         spec = cls(
             span=options.span,
             common=common,
@@ -75,8 +83,8 @@ class Convolutional(Layer):
             stride=stride,
             padding=padding,
             dilation=_dilation(options, kernel_size, padding),
-            groups=1 if xnor else options.integer("groups", 1, minimum=1, maximum=MAX_CHANNELS),
-            batch_norm=options.flag("batch_normalize") or options.flag("cbn"),
+            groups=_groups(options, xnor),
+            batch_norm=options.flag("batch_normalize") or cross_iteration,
             activation=_activation(options),
             xnor=xnor,
             flipped=options.flag("flipped"),
@@ -88,16 +96,23 @@ class Convolutional(Layer):
         return spec
 
     def _check_pointwise(self, options: Options) -> None:
-        if self.kernel_size == 1 and (self.padding or (self.stride[1] == 1 and self.stride[0] > 1)):
-            options.warning(
-                Rule.POINTWISE_PADDING,
-                "padding" if self.padding else "stride_y",
-                "a 1x1 convolution with padding, or with stride_x=1 beside a larger stride_y, "
-                "reads garbage in Darknet; it is computed properly here",
-            )
+        if self.kernel_size > 1 or not options.trusts("size", "padding", "stride", "stride_x"):
+            return
+        if self.padding:
+            what, key = f"padding={self.padding}", "padding"
+        elif self.stride[1] == 1 and self.stride[0] > 1:
+            what, key = f"stride_y={self.stride[0]} beside stride_x=1", "stride_y"
+        else:
+            return
+        options.warning(
+            Rule.POINTWISE_PADDING,
+            key,
+            f"[convolutional] {what} with size=1 reads garbage in Darknet; it is computed "
+            "properly here",
+        )
 
     def _check_groups(self, options: Options) -> None:
-        if not options.failed and self.out_channels % self.groups:
+        if options.trusts("filters", "groups") and self.out_channels % self.groups:
             options.error(
                 Rule.CHANNEL_MISMATCH,
                 "groups",
@@ -145,6 +160,9 @@ class Convolutional(Layer):
             darknet_operations=2 * macs // 32 if self.xnor else 2 * macs,
             activations=output.elements,
         )
+
+    def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
+        return Filters(self.out_channels, self._weights(inputs), self.batch_norm)
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.convolution_modules import Convolution
@@ -196,6 +214,20 @@ class Convolutional(Layer):
         ]
         return "; ".join(differing) or None
 
+    def plain_sections(self, inputs: Sequence[FeatureShape]) -> tuple[PlainSection, ...]:
+        # Those of expansions only: stride 1, padded to keep the size.
+        values = (
+            ("batch_normalize", int(self.batch_norm), 0),
+            ("filters", self.out_channels, None),
+            ("size", self.kernel_size, None),
+            ("stride", self.stride[0], None),
+            ("pad", 1, None),
+            ("groups", self.groups, 1),
+            ("activation", self.activation, None),
+        )
+        options = tuple((key, str(value)) for key, value, default in values if value != default)
+        return (PlainSection(self.kind, options),)
+
     def label(self) -> str:
         size, (stride_y, stride_x) = self.kernel_size, self.stride
         strides = f"{stride_y}" if stride_y == stride_x else f"{stride_y}x{stride_x}"
@@ -216,7 +248,8 @@ def _padding(options: Options, kernel_size: int) -> int:
     explicit = options.integer("padding", 0, maximum=_MAX_KERNEL)
     if not options.flag("pad"):
         return explicit
-    if "padding" in options and explicit != kernel_size // 2:
+    trusted = options.trusts("size", "padding")
+    if trusted and "padding" in options and explicit != kernel_size // 2:
         options.warning(
             Rule.NO_EFFECT,
             "padding",
@@ -227,11 +260,24 @@ def _padding(options: Options, kernel_size: int) -> int:
     return kernel_size // 2
 
 
+def _groups(options: Options, xnor: bool) -> int:
+    groups = options.integer("groups", 1, minimum=1, maximum=MAX_CHANNELS)
+    if xnor and groups > 1:
+        options.warning(
+            Rule.NO_EFFECT,
+            "groups",
+            f"[convolutional] groups={groups} has no effect beside xnor=1",
+            help="remove groups or xnor",
+        )
+    return 1 if xnor else groups
+
+
 def _dilation(options: Options, kernel_size: int, padding: int) -> int:
     dilation = options.integer("dilation", 1, minimum=1, maximum=_MAX_KERNEL)
     if kernel_size == 1:
         return 1  # Darknet forces it
-    if dilation > 1 and 2 * padding != kernel_size - 1:
+    known = options.trusts("dilation", "size", "padding", "pad")
+    if known and dilation > 1 and 2 * padding != kernel_size - 1:
         options.error(
             Rule.EMPTY_OUTPUT,
             "dilation",

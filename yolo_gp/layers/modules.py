@@ -256,19 +256,52 @@ class Softmax(nn.Module):
 
 
 class YoloActivation(nn.Module):
-    """What Darknet's `[yolo]` hands to a layer that reads it: the map with sigmoids applied."""
+    """What Darknet's `[yolo]` hands to a layer that reads it: the map with sigmoids applied.
 
-    def __init__(self, slots: int, scale_x_y: float, new_coords: bool) -> None:
+    Each slot's entries are x, y, w, h, objectness, classes, and `masks` coefficients, which stay
+    as they are. `sigmoid` says that the map arrives without them, `sigmoid_sizes` that w and h
+    take one too.
+    """
+
+    def __init__(
+        self, slots: int, scale_x_y: float, *, masks: int, sigmoid: bool, sigmoid_sizes: bool
+    ) -> None:
         super().__init__()
         self.slots = slots
         self.scale_x_y = scale_x_y
-        self.new_coords = new_coords
+        self.masks = masks
+        self.sigmoid = sigmoid
+        self.sigmoid_sizes = sigmoid_sizes
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *_prototypes: Tensor) -> Tensor:
         n, c, h, w = x.shape
         parts = x.reshape(n, self.slots, c // self.slots, h, w)
-        xy, wh, rest = parts[:, :, 0:2], parts[:, :, 2:4], parts[:, :, 4:]
-        if not self.new_coords:
+        scored = parts.shape[2] - 4 - self.masks
+        xy, wh, rest, coefficients = torch.split(parts, [2, 2, scored, self.masks], dim=2)
+        if self.sigmoid:
             xy, rest = xy.sigmoid(), rest.sigmoid()
+        if self.sigmoid_sizes:
+            wh = wh.sigmoid()
         xy = xy * self.scale_x_y - 0.5 * (self.scale_x_y - 1.0)
-        return torch.cat((xy, wh, rest), dim=2).reshape(n, c, h, w)
+        return torch.cat((xy, wh, rest, coefficients), dim=2).reshape(n, c, h, w)
+
+
+class AnchorFreeActivation(nn.Module):
+    """What `[anchor_free]` hands to a layer that reads it; see layers/anchor_free.py."""
+
+    def __init__(self, bins: int, branches: int) -> None:
+        super().__init__()
+        self.bins = bins
+        self.branches = branches
+
+    def forward(self, *sources: Tensor) -> Tensor:
+        box, classes, *coefficients = sources[: self.branches]
+        n, c, h, w = box.shape
+        distances = expected_bin(box.reshape(n, c // self.bins, self.bins, h, w), dim=2)
+        return torch.cat((distances, classes.sigmoid(), *coefficients), dim=1)
+
+
+def expected_bin(logits: Tensor, dim: int) -> Tensor:
+    """The mean bin number under the softmax of `logits` along `dim`, which disappears."""
+    bins = torch.arange(logits.shape[dim], dtype=logits.dtype, device=logits.device)
+    return logits.softmax(dim).movedim(dim, -1) @ bins

@@ -71,7 +71,7 @@ def _input_shape(options: Options) -> PartialShape:
     ]
     options.error(
         Rule.MISSING_KEY,
-        "width",
+        absent[0],
         f"[net] has no {', no '.join(absent)}",
         expected="width, height and channels above 0 (or inputs, for a flat input)",
         help="for a detector add width=416, height=416, channels=3",

@@ -33,7 +33,7 @@ class Window:
         stride_x = options.integer("stride_x", stride, minimum=1)
         kernel_size = options.integer("size", stride, minimum=1, maximum=_MAX_KERNEL)
         padding = options.integer("padding", kernel_size - 1, maximum=2 * _MAX_KERNEL)
-        if not options.failed and padding > 2 * kernel_size - 2:
+        if options.trusts("stride", "size", "padding") and padding > 2 * kernel_size - 2:
             options.error(
                 Rule.OUT_OF_RANGE,
                 "padding",

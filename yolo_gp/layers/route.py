@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import STREAM_KEYS, CommonKeys, Layer, ShapeProblem
+from yolo_gp.layers.base import STREAM_KEYS, CommonKeys, Layer, PlainSection, ShapeProblem
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, format_size
@@ -40,7 +40,7 @@ class Route(Layer):
     def parse(cls, options: Options, common: CommonKeys) -> Route:
         groups = options.integer("groups", 1, minimum=1, maximum=MAX_CHANNELS)
         group_id = options.integer("group_id", 0, maximum=MAX_CHANNELS)
-        if not options.failed and group_id >= groups:
+        if options.trusts("groups", "group_id") and group_id >= groups:
             options.error(
                 Rule.EMPTY_GROUP,
                 "group_id",
@@ -104,5 +104,14 @@ class Route(Layer):
     def passes_input(self) -> bool:
         return len(self.layers) == 1
 
+    def plain_sections(self, inputs: Sequence[FeatureShape]) -> tuple[PlainSection, ...]:
+        return (plain_route(*range(len(inputs)), groups=self.groups, group_id=self.group_id),)
+
     def label(self) -> str:
         return f"group {self.group_id} of {self.groups}" if self.groups > 1 else ""
+
+
+def plain_route(*reads: int, groups: int = 1, group_id: int = 0) -> PlainSection:
+    """A [route] as a cfg holds it; `reads` as in `PlainSection`."""
+    slices = (("groups", str(groups)), ("group_id", str(group_id))) if groups > 1 else ()
+    return PlainSection("route", slices, reads_key="layers", reads=reads)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem
+from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, single_source
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -36,7 +36,7 @@ class Sam(Layer):
         return cls(
             span=options.span,
             common=common,
-            layers=options.references("from")[:1],
+            layers=single_source(options),
             activation=parse_activation(options, "linear"),
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem
+from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, single_source
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -39,7 +39,7 @@ class ScaleChannels(Layer):
         return cls(
             span=options.span,
             common=common,
-            layers=options.references("from")[:1],
+            layers=single_source(options),
             per_pixel=options.flag("scale_wh"),
             activation=parse_activation(options, "linear"),
         )
@@ -57,8 +57,8 @@ class ScaleChannels(Layer):
             raise ShapeProblem(
                 Rule.CHANNEL_MISMATCH,
                 self.layers[0].span,
-                f"[scale_channels] multiplies {{1}}, {_text(source)}, by {{0}}, {_text(factor)}",
-                expected=f"{_text(wanted)} from {{0}}",
+                f"[scale_channels] multiplies {{1}}, {source}, by {{0}}, {factor}",
+                expected=f"{wanted} from {{0}}",
                 help="scale_wh=1 takes one factor per pixel, scale_wh=0 one per channel",
             )
         return source
@@ -79,8 +79,3 @@ def _differ(found: PartialShape, wanted: PartialShape) -> bool:
         (found.width, wanted.width),
     )
     return any(a is not None and b is not None and a != b for a, b in pairs)
-
-
-def _text(shape: PartialShape) -> str:
-    lengths = (shape.channels, shape.height, shape.width)
-    return " x ".join("?" if length is None else str(length) for length in lengths)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import SHORTCUT_ACTIVATIONS, parse_activation
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, WeightBlock
+from yolo_gp.layers.base import (
+    CommonKeys,
+    GradientStop,
+    Layer,
+    PlainSection,
+    ShapeProblem,
+    WeightBlock,
+    parse_gradient_stop,
+)
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, format_size
@@ -29,6 +37,7 @@ class Shortcut(Layer):
     Partial Residual Networks rely on it. A source whose height and width are both s times larger
     gives every s-th pixel; one that is s times smaller goes to every s-th pixel (pjreddie's rule).
     Weights, if any, are one number per addend ("per_feature") or one per addend and channel.
+    `stop_gradient` is ours: see GradientStop.
 
     Source: Darknet src/shortcut_layer.c, src/blas.c; darknet.md 2.5.
     """
@@ -41,12 +50,17 @@ class Shortcut(Layer):
     activation: str
     weights_type: str  # "none", "per_feature" or "per_channel"
     weights_normalization: str  # "none", "relu" or "softmax"
+    stop: GradientStop
 
     @classmethod
     def parse(cls, options: Options, common: CommonKeys) -> Shortcut:
         weights_type = options.choice("weights_type", "none", _WEIGHTS_TYPES)
         normalization = options.choice("weights_normalization", "none", _NORMALIZATIONS)
-        if weights_type != "none" and normalization == "none":
+        if (
+            weights_type != "none"
+            and normalization == "none"
+            and options.trusts("weights_normalization")
+        ):
             options.warning(
                 Rule.PLAIN_SHORTCUT_WEIGHTS,
                 "weights_type",
@@ -61,6 +75,7 @@ class Shortcut(Layer):
             activation=parse_activation(options, "linear", computed=SHORTCUT_ACTIVATIONS),
             weights_type="per_feature" if weights_type == "per_layer" else weights_type,
             weights_normalization="relu" if normalization == "avg_relu" else normalization,
+            stop=parse_gradient_stop(options),
         )
 
     def sources(self) -> tuple[Reference, ...]:
@@ -105,6 +120,9 @@ class Shortcut(Layer):
     def _weights_per_map(self, inputs: Sequence[FeatureShape]) -> int:
         return inputs[0].channels if self.weights_type == "per_channel" else 1
 
+    def adds_maps(self) -> bool:
+        return True
+
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Shortcut as Module
         from yolo_gp.layers.modules import WeightedShortcut
@@ -124,8 +142,20 @@ class Shortcut(Layer):
             return ()
         return (WeightBlock("weight", (len(inputs), self._weights_per_map(inputs))),)
 
+    def stops_gradient(self) -> GradientStop:
+        return self.stop
+
+    def plain_sections(self, inputs: Sequence[FeatureShape]) -> tuple[PlainSection, ...]:
+        # Those of expansions only, which have no weights.
+        return (plain_shortcut(*range(1, len(inputs)), activation=self.activation),)
+
     def label(self) -> str:
         return "" if self.activation == "linear" else self.activation
+
+
+def plain_shortcut(*reads: int, activation: str) -> PlainSection:
+    """A [shortcut] as a cfg holds it; `reads` as in `PlainSection`."""
+    return PlainSection("shortcut", (("activation", activation),), reads_key="from", reads=reads)
 
 
 def _scale(target: tuple[int, int], source: tuple[int, int]) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,7 +26,7 @@ class Softmax(Layer):
     """
 
     kind: ClassVar[str] = "softmax"
-    ignored = training_only("noloss")
+    ignored: ClassVar[Mapping[str, str]] = {**training_only("noloss"), "tree": "refused by parse"}
 
     span: Span
     common: CommonKeys
@@ -38,7 +38,12 @@ class Softmax(Layer):
     @classmethod
     def parse(cls, options: Options, common: CommonKeys) -> Softmax:
         if "tree" in options:
-            options.error(Rule.UNSUPPORTED, "tree", "[softmax] over a tree is not supported")
+            options.error(
+                Rule.UNSUPPORTED,
+                "tree",
+                "[softmax] over a tree is not supported",
+                expected="[softmax] without tree",
+            )
         spatial = options.flag("spatial")
         if spatial:
             options.warning(
@@ -49,7 +54,10 @@ class Softmax(Layer):
         temperature = options.number("temperature", 1.0)
         if temperature == 0.0:
             options.error(
-                Rule.OUT_OF_RANGE, "temperature", "[softmax] temperature=0 divides by zero"
+                Rule.OUT_OF_RANGE,
+                "temperature",
+                "[softmax] temperature=0 divides by zero",
+                expected="a temperature other than 0",
             )
         return cls(
             span=options.span,

@@ -10,7 +10,9 @@ from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.errors import Span
 from yolo_gp.layers.anchors import Anchors, parse_anchors
 from yolo_gp.layers.base import CommonKeys, Head, ShapeProblem, same_shape, training_only
-from yolo_gp.options import MAX_CHANNELS, Options
+from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
+from yolo_gp.layers.nms_keys import parse_darknet_nms
+from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
 
@@ -28,7 +30,13 @@ class Yolo(Head):
     x = (i + s sigmoid(tx) - (s - 1) / 2) / W, w = exp(tw) aw / input width; with new_coords=1 the
     map is already activated, x = (i + s tx - (s - 1) / 2) / W, w = 4 tw^2 aw / input width.
 
-    Source: Darknet src/yolo_layer.c; darknet.md 3.1.  Stores no weights.
+    Two keys are ours, not Darknet's: `masks=M` gives every anchor M mask coefficients behind its
+    classes, so that the map is (A (5 + C + M), H, W), and `prototypes` names the layer that makes
+    what they combine (see MaskKeys). A coefficient is any real number, so with masks the map is
+    not activated (`activation=linear` before the head) even for new_coords=1, which then takes
+    sigmoid(tx) for tx and so on.
+
+    Source: Darknet src/yolo_layer.c; darknet.md 3.1; for masks zoo.md B.2.  Stores no weights.
     """
 
     kind: ClassVar[str] = "yolo"
@@ -54,6 +62,7 @@ class Yolo(Head):
     anchors: Anchors  # in pixels of the network input
     scale_x_y: float
     new_coords: bool
+    masks: MaskKeys
     nms: NmsRule
 
     @classmethod
@@ -65,7 +74,8 @@ class Yolo(Head):
             anchors=parse_anchors(options),
             scale_x_y=options.number("scale_x_y", 1.0),
             new_coords=options.flag("new_coords"),
-            nms=_parse_nms(options),
+            masks=parse_mask_keys(options),
+            nms=parse_darknet_nms(options),
         )
 
     @property
@@ -76,20 +86,39 @@ class Yolo(Head):
     def nms_rule(self) -> NmsRule:
         return self.nms
 
+    @property
+    def _entries(self) -> int:
+        """Channels per anchor."""
+        return _BOX_AND_OBJECTNESS + self.classes + self.masks.count
+
+    @property
+    def _arrives_activated(self) -> bool:
+        """Whether the layer before the head has applied the sigmoids."""
+        return self.new_coords and not self.masks.count
+
+    def sources(self) -> tuple[Reference, ...]:
+        return (Reference(-1, self.span), *self.masks.sources)
+
     def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
         slots = len(self.anchors.mask)
-        wanted = slots * (_BOX_AND_OBJECTNESS + self.classes)
+        wanted = slots * self._entries
         found = inputs[0].channels
         if found is not None and found != wanted:
+            formula = f"(classes + 5) * masks = ({self.classes} + 5) * {slots}"
+            if masks := self.masks.count:  # the number of mask= is then called by another name
+                formula = (
+                    f"(classes + 5 + masks) * anchors = ({self.classes} + 5 + {masks}) * {slots}"
+                )
             which = " (no mask: all anchors count)" if self.anchors.mask_is_default else ""
             raise ShapeProblem(
                 Rule.HEAD_FILTERS,
                 self.span,
-                f"[yolo] needs (classes + 5) * masks = ({self.classes} + 5) * {slots} = {wanted} "
-                f"channels{which}, but {{0}} gives {found}",
+                f"[yolo] needs {formula} = {wanted} channels{which}, but {{0}} gives {found}",
                 expected=f"filters={wanted} in the section at line {{0.line}}",
-                help=f"set filters={wanted} there, or mend classes={self.classes} or mask here",
+                help=f"set filters={wanted} there, or mend classes={self.classes}"
+                f"{f', masks={masks}' if masks else ''} or mask here",
             )
+        self.masks.check_prototypes(self.kind, inputs)
         return same_shape(inputs)
 
     def passes_input(self) -> bool:
@@ -98,73 +127,72 @@ class Yolo(Head):
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import YoloActivation
 
-        slots = len(self.anchors.mask)
-        return YoloActivation(slots, self.scale_x_y, self.new_coords)
+        sigmoid = not self._arrives_activated
+        return YoloActivation(
+            len(self.anchors.mask),
+            self.scale_x_y,
+            masks=self.masks.count,
+            sigmoid=sigmoid,
+            sigmoid_sizes=sigmoid and self.new_coords,
+        )
 
     def decode(
         self, maps: Sequence[Tensor], input_size: tuple[int, int], threshold: float
     ) -> list[Candidates]:
         raw = maps[0].float()
         batch, _, height, width = raw.shape
-        entries = _BOX_AND_OBJECTNESS + self.classes
         slots = len(self.anchors.mask)
-        cells = raw.reshape(batch, slots, entries, height * width).permute(0, 3, 1, 2)
-        cells = cells.reshape(batch, height * width * slots, entries)  # row by row, then anchor
-        objectness = cells[..., 4] if self.new_coords else cells[..., 4].sigmoid()
-        return [
-            self._decode_image(
-                cells[image], objectness[image], (height, width), input_size, threshold
-            )
-            for image in range(batch)
-        ]
+        cells = raw.reshape(batch, slots, self._entries, height * width).permute(0, 3, 1, 2)
+        cells = cells.reshape(batch, height * width * slots, self._entries)  # then by slot
+        objectness = cells[..., 4] if self._arrives_activated else cells[..., 4].sigmoid()
+        found = []
+        for image in range(batch):
+            kept = (objectness[image] > threshold).nonzero().squeeze(1)
+            chosen = cells[image, kept]
+            boxes = self._boxes(chosen, kept, (height, width), input_size)
+            last = _BOX_AND_OBJECTNESS + self.classes
+            classes = chosen[:, _BOX_AND_OBJECTNESS:last]
+            classes = classes if self._arrives_activated else classes.sigmoid()
+            scores = objectness[image, kept].unsqueeze(1) * classes
+            scores = scores.where(scores > threshold, 0.0)
+            recipes = self.masks.recipes(chosen[:, last:], maps, image)
+            found.append(Candidates(boxes, scores, recipes))
+        return found
 
-    def _decode_image(
+    def _boxes(
         self,
-        cells: Tensor,
-        objectness: Tensor,
+        chosen: Tensor,
+        places: Tensor,
         grid: tuple[int, int],
         input_size: tuple[int, int],
-        threshold: float,
-    ) -> Candidates:
-        """Candidates of one image: cells (grid cells * slots, entries), objectness (the same,)."""
+    ) -> Tensor:
+        """Boxes (k, 4) relative to the input, of entries (k, 5 + C + M) and their places (k,).
+
+        A place is the number of the cell, row by row, times the slots, plus the slot.
+        """
         import torch
 
         (height, width), (input_height, input_width) = grid, input_size
-        kept = torch.nonzero(objectness > threshold).squeeze(1)
-        chosen = cells[kept]
-        slot = kept % len(self.anchors.mask)
-        cell = kept // len(self.anchors.mask)
-        place = torch.stack((cell % width, cell // width), dim=1).to(chosen)
+        slots = len(self.anchors.mask)
+        slot, cell = places % slots, places // slots
+        corner = torch.stack((cell % width, cell // width), dim=1).to(chosen)
         anchors_wh = chosen.new_tensor(self.anchors.masked_wh).reshape(-1, 2)[slot]
         shift = 0.5 * (self.scale_x_y - 1.0)
-        xy = chosen[:, 0:2] if self.new_coords else chosen[:, 0:2].sigmoid()
-        wh = 4.0 * chosen[:, 2:4] ** 2 if self.new_coords else chosen[:, 2:4].exp()
-        boxes = torch.cat(
+        xy, wh = chosen[:, 0:2], chosen[:, 2:4]
+        if not self._arrives_activated:
+            xy = xy.sigmoid()
+            wh = wh.sigmoid() if self.new_coords else wh.exp()
+        factor = 4.0 * wh**2 if self.new_coords else wh
+        return torch.cat(
             (
-                (place + xy * self.scale_x_y - shift) / chosen.new_tensor((width, height)),
-                wh * anchors_wh / chosen.new_tensor((input_width, input_height)),
+                (corner + xy * self.scale_x_y - shift) / chosen.new_tensor((width, height)),
+                factor * anchors_wh / chosen.new_tensor((input_width, input_height)),
             ),
             dim=1,
         )
-        classes = chosen[:, 5:] if self.new_coords else chosen[:, 5:].sigmoid()
-        scores = objectness[kept].unsqueeze(1) * classes
-        return Candidates(boxes, scores * (scores > threshold))
+
+    def beyond_darknet(self) -> str | None:
+        return "masks" if self.masks.count else None
 
     def label(self) -> str:
-        return f"{self.classes} classes, {len(self.anchors.mask)} anchors"
-
-
-def _parse_nms(options: Options) -> NmsRule:
-    beta = options.number("beta_nms", 0.6)
-    known = ("default", "greedynms", "diounms", "cornersnms")
-    kind = options.choice("nms_kind", "default", known)
-    if kind == "cornersnms":
-        options.warning(
-            Rule.NMS_NAME,
-            "nms_kind",
-            f"Darknet reads nms_kind={kind} in [{options.kind}] as default, and so do we",
-            help="write nms_kind=default",
-        )
-    if kind == "greedynms":  # despite its name: distance-IoU with a fixed exponent
-        return NmsRule("diou", 0.6)
-    return NmsRule("diou", beta) if kind == "diounms" else NmsRule("iou")
+        return f"{self.classes} classes, {len(self.anchors.mask)} anchors{self.masks.label}"

@@ -25,7 +25,7 @@ from yolo_gp.network import (
     pack_for_cpu,
     to_channels_last,
 )
-from yolo_gp.postprocess import detections
+from yolo_gp.postprocess import detections, join_candidates
 from yolo_gp.presets import Preset, find_preset
 from yolo_gp.tasks.frames import with_channels
 from yolo_gp.tasks.stills import decode_image
@@ -182,13 +182,7 @@ class Detector:
         for node, head in self.graph.heads:
             own, maps = maps[: len(node.inputs)], maps[len(node.inputs) :]
             by_head.append(head.decode(own, size, self.preset.confidence))
-        return [
-            Candidates(
-                torch.cat([head[i].boxes_cxcywh_norm for head in by_head]).cpu(),
-                torch.cat([head[i].scores for head in by_head]).cpu(),
-            )
-            for i in range(len(batch))
-        ]
+        return [join_candidates([head[i] for head in by_head]) for i in range(len(batch))]
 
     def _select(self, proposed: Candidates, placement: ImagePlacement) -> Detections:
         rule = self.graph.heads[-1][1].nms_rule
@@ -203,7 +197,7 @@ class Detector:
         if not counts:
             raise UsageError(
                 f"{file} has no detection head, so there is nothing to detect with\n"
-                "expected: a cfg with at least one [yolo]"
+                "expected: a cfg with at least one [yolo] or [anchor_free]"
             )
         if len(counts) > 1:
             raise UsageError(f"the heads of {file} disagree on classes: {counts}")

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from yolo_gp.detections import Detections
+from yolo_gp.detections import Detections, InstanceMask
 
 _GOLDEN_RATIO_CONJUGATE = (math.sqrt(5) - 1) / 2
 _SHADES = ((0.95, 1.0), (0.75, 1.0), (1.0, 0.8))  # (saturation, value), in turn
 _FIRST_HUE = 0.6  # class 0, a person in most data sets, is blue: skin and soil are not
 _LIGHT_LUMA = 140  # of 255; white text on saturated blue or red reads better than black
+_MASK_OPACITY = 0.45
 
 _Color = tuple[int, int, int]
 _Rectangle = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive
@@ -79,8 +80,9 @@ class _Lettering:
 
 
 def draw(image: NDArray[np.uint8], detections: Detections) -> NDArray[np.uint8]:
-    """Paint boxes and labels over a copy of the picture.
+    """Paint masks, boxes and labels over a copy of the picture.
 
+    A mask is a translucent fill with an opaque edge, in the colour of its class, under all boxes.
     A box that reaches beyond the image is drawn up to its edge; one wholly outside is not drawn.
     More confident detections lie on top. A label that cannot fit into the image is shortened to
     its confidence, or left out. The font has plain Latin letters: accents are left out, and a
@@ -95,10 +97,10 @@ def draw(image: NDArray[np.uint8], detections: Detections) -> NDArray[np.uint8]:
     """
     height, width = image.shape[:2]
     rgb = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3]
-    canvas = Image.fromarray(np.ascontiguousarray(rgb))
     marks = _marks(detections, width, height)
     scale = (width + height) / 2
     line = max(1, round(scale * 0.0035))
+    canvas = Image.fromarray(_with_masks(rgb, detections, (line + 1) // 2))
     painter = ImageDraw.Draw(canvas)
     for mark in reversed(marks):
         _draw_box(painter, mark, line)
@@ -107,6 +109,44 @@ def draw(image: NDArray[np.uint8], detections: Detections) -> NDArray[np.uint8]:
         painter.rectangle(_inclusive(tag.box), fill=tag.color)
         painter.text(tag.text_origin, tag.text, fill=text_color(tag.color), font=font)
     return np.asarray(canvas)
+
+
+def _with_masks(rgb: NDArray[np.uint8], detections: Detections, edge: int) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) with masks painted into a copy, their edges `edge` pixels wide."""
+    if detections.instance_masks is None:
+        return np.ascontiguousarray(rgb)
+    painted = rgb.copy(order="C")
+    found = list(zip(detections.instance_masks, detections.class_ids.tolist(), strict=True))[::-1]
+    for mask, class_id in found:
+        _fill(_region(painted, mask), mask.inside.numpy(), class_color(class_id))
+    for mask, class_id in found:  # above all fills, so that every edge can be followed
+        inside = mask.inside.numpy()
+        _region(painted, mask)[inside & ~_eroded(inside, edge)] = class_color(class_id)
+    return painted
+
+
+def _region(picture: NDArray[np.uint8], mask: InstanceMask) -> NDArray[np.uint8]:
+    """The part of a picture that a mask's cut-out covers; the same memory."""
+    height, width = mask.inside.shape
+    return picture[mask.top : mask.top + height, mask.left : mask.left + width]
+
+
+def _fill(region: NDArray[np.uint8], inside: NDArray[np.bool_], color: _Color) -> None:
+    """Mix a colour into the pixels of a region (h, w, 3), in place."""
+    levels = np.arange(256)
+    for channel, paint in enumerate(color):
+        mixed = np.rint(levels + (paint - levels) * _MASK_OPACITY).astype(np.uint8)
+        region[..., channel][inside] = mixed[region[..., channel][inside]]
+
+
+def _eroded(inside: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """The pixels (h, w) whose neighbours, `steps` times over, are inside too."""
+    kept = np.pad(inside, 1)
+    for _ in range(steps):
+        smaller = kept.copy()
+        smaller[1:-1, 1:-1] &= kept[:-2, 1:-1] & kept[2:, 1:-1] & kept[1:-1, :-2] & kept[1:-1, 2:]
+        kept = smaller
+    return kept[1:-1, 1:-1]
 
 
 def class_color(class_id: int) -> _Color:

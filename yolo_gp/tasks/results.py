@@ -12,6 +12,7 @@ from pathlib import Path
 from yolo_gp.detections import Detections
 from yolo_gp.errors import UsageError
 from yolo_gp.files import os_reason
+from yolo_gp.masks import Rle, encode_rle
 from yolo_gp.tasks.frames import Failure, Frame
 
 _SCHEMA_VERSION = 1
@@ -60,12 +61,18 @@ def claim_folder(folder: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class FoundObject:
-    """One detection. box_xyxy: left, top, right, bottom in pixels of the upright image."""
+    """One detection, on the upright image.
+
+    Fields:
+        box_xyxy: left, top, right, bottom in pixels.
+        mask: the object's pixels; None if the network has no head for masks.
+    """
 
     class_id: int
     name: str
     confidence: float
     box_xyxy: Box
+    mask: Rle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +92,19 @@ def found_objects(detections: Detections) -> tuple[FoundObject, ...]:
         detections.class_ids.tolist(),
         detections.confidences.tolist(),
         finite_boxes(detections),
+        _encoded_masks(detections),
         strict=True,
     )
     return tuple(
-        FoundObject(class_id, detections.name(class_id), round(confidence, 6), _rounded(box))
-        for class_id, confidence, box in rows
+        FoundObject(class_id, detections.name(class_id), round(confidence, 6), _rounded(box), mask)
+        for class_id, confidence, box, mask in rows
     )
+
+
+def _encoded_masks(detections: Detections) -> list[Rle | None]:
+    if detections.instance_masks is None:
+        return [None] * len(detections)
+    return [encode_rle(mask, detections.image_size) for mask in detections.instance_masks]
 
 
 def finite_boxes(detections: Detections) -> list[Box]:
@@ -154,15 +168,18 @@ def _image_as_json(image: ImageRecord) -> dict[str, object]:
         **frame,
         "width": image.width,
         "height": image.height,
-        "detections": [
-            {
-                "class_id": found.class_id,
-                "name": found.name,
-                "confidence": found.confidence,
-                "box_xyxy": list(found.box_xyxy),
-            }
-            for found in image.detections
-        ],
+        "detections": [_object_as_json(found) for found in image.detections],
+    }
+
+
+def _object_as_json(found: FoundObject) -> dict[str, object]:
+    mask = found.mask and {"size": list(found.mask.size), "counts": found.mask.counts}
+    return {
+        "class_id": found.class_id,
+        "name": found.name,
+        "confidence": found.confidence,
+        "box_xyxy": list(found.box_xyxy),
+        **({"mask": mask} if mask else {}),
     }
 
 

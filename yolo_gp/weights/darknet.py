@@ -13,8 +13,9 @@ from torch import Tensor, fx
 
 from yolo_gp.errors import WeightsError
 from yolo_gp.files import os_reason, replacing
-from yolo_gp.graph import Graph, Node
-from yolo_gp.network import initialise, module_name
+from yolo_gp.graph import Graph
+from yolo_gp.network import initialise_module, module_name
+from yolo_gp.nodes import Node
 from yolo_gp.weights.layout import FLOAT_BYTES, PlacedBlock, file_layout
 
 _TRANSPOSED_MARK = 1000
@@ -48,6 +49,16 @@ class WeightsHeader:
         return self.major > _TRANSPOSED_MARK or self.minor > _TRANSPOSED_MARK
 
     def to_bytes(self) -> bytes:
+        """The header as it stands in the file.
+
+        Raises:
+            WeightsError: `seen` does not fit into 32 bits.
+        """
+        if not self.wide and self.seen >= 2**32:
+            raise WeightsError(
+                f"{self.seen} images seen do not fit into the 32 bits of a version "
+                f"{self.major}.{self.minor} header\nhelp: write version 0.2 or later"
+            )
         version = _VERSION.pack(self.major, self.minor, self.revision)
         return version + struct.pack("<Q" if self.wide else "<I", self.seen)
 
@@ -65,8 +76,10 @@ def load_weights(path: Path, graph: Graph, network: fx.GraphModule) -> WeightsHe
     header = read_header(path, floats)
     values = _map_floats(path, header)
     _check_count(path, header, layout, len(values), floats)
-    if any(_leaves_out(node) for node in graph.nodes):
-        initialise(network, seed=0)  # what dontload leaves out starts as for training
+    for node in graph.nodes:
+        if _leaves_out(node):  # what the file does not hold starts as for training
+            module = network.get_submodule(module_name(node))
+            initialise_module(module, torch.Generator().manual_seed(node.index))
     for placed in layout:
         target = _tensor(network, placed)
         with torch.no_grad():
@@ -88,9 +101,10 @@ def save_weights(
     The network must not have been folded: its batch norms are part of the file.
 
     Raises:
-        WeightsError: the file cannot be written.
+        WeightsError: the file cannot be written, or the network has been folded.
     """
     header = header or WeightsHeader()
+    _check_unfolded(graph, network)
     try:
         with replacing(path) as file:
             file.write(header.to_bytes())
@@ -101,6 +115,16 @@ def save_weights(
                 file.write(tensor.contiguous().numpy().astype("<f4", copy=False).tobytes())
     except OSError as error:
         raise WeightsError(f"cannot write weights {path}: {os_reason(error)}") from error
+
+
+def _check_unfolded(graph: Graph, network: fx.GraphModule) -> None:
+    held = set(network.state_dict(keep_vars=True))
+    for placed in file_layout(graph):
+        if f"{module_name(placed.node)}.{placed.block.tensor}" not in held:
+            raise WeightsError(
+                f"the network has no {placed}: its batch norms were folded for inference\n"
+                "help: save before folding, or compile the cfg and load its weights again"
+            )
 
 
 def read_header(path: Path, expected_floats: int | None = None) -> WeightsHeader:
@@ -191,10 +215,17 @@ def _check_count(
     if found > expected or odd:
         last = f"after {layout[-1]}" if layout else "though the network has no weights"
         raise WeightsError(
-            f"{path} is too long for this cfg: {found - expected} floats"
-            f"{f' and {odd} bytes' if odd else ''} are left {last}\n{sizes}\n"
+            f"{path} is too long for this cfg: {_surplus(found - expected, odd)} left {last}\n"
+            f"{sizes}\n"
             "help: the file belongs to another cfg (classes, filters, a missing layer)"
         )
+
+
+def _surplus(floats: int, odd_bytes: int) -> str:
+    parts = [f"{floats} floats"] if floats else []
+    parts += [f"{odd_bytes} byte{'s' if odd_bytes > 1 else ''}"] if odd_bytes else []
+    verb = "is" if not floats and odd_bytes == 1 else "are"
+    return f"{' and '.join(parts)} {verb}"
 
 
 def _tensor(network: fx.GraphModule, placed: PlacedBlock) -> Tensor:

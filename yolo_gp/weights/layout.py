@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yolo_gp.graph import Graph, Node
+from yolo_gp.graph import Graph
 from yolo_gp.layers.base import WeightBlock
+from yolo_gp.nodes import Node
 
 FLOAT_BYTES = 4
 

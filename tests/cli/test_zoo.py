@@ -1,0 +1,223 @@
+"""`yolo-gp zoo`: lists and shows models, rebuilds the paper's tables and the README's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from yolo_gp import zoo
+
+from .conftest import Run
+
+PROJECT = Path(__file__).parent.parent.parent
+MARKERS = ("<!-- models: yolo-gp zoo table readme -->\n", "<!-- end of models -->")
+
+# One 3x3 convolution of 3 channels to 1000 with batch norm, same size: 27,000 weights, 1,000
+# filters; 27,000 multiply-adds a pixel.
+CFG = """[net]
+width=64
+height=32
+channels=3
+[convolutional]
+batch_normalize=1
+filters=1000
+size=3
+pad=1
+activation=leaky
+[avgpool]
+"""
+CARD = """name = "NAME"
+cfg = "wide.cfg"
+description = "one wide convolution"
+classes = 1000
+input_size = [32, 64]
+status = "exact"
+recipe = "yolo-gp train --cfg wide.cfg"
+NOTE
+[expected]
+params = 29000
+macs = 55296000
+"""
+
+
+def row(table: str, label: str, more: str = "") -> str:
+    return f'[[published]]\ntable = "{table}"\nrow = "{label}"\nsource = "its PDF"\n{more}\n'
+
+
+@pytest.fixture
+def own_zoo(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A zoo of two cards for the network above; gives the folder of cards."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "cfg").mkdir()
+    (root / "cfg/wide.cfg").write_text(CFG)
+    (root / "zoo").mkdir()
+    # At 32x64 pixels F0 is 110.592 M; at 64x128 442.368 M.
+    printed = 'params = 0.028\nparams_count = "P_fused"\nflops = 0.11\nflops_count = "F0"'
+    larger = 'flops = 0.441\nflops_count = "F0"\nat = [64, 128]\nposition = 1'
+    (root / "zoo/wide.toml").write_text(
+        CARD.replace("NAME", "wide").replace("NOTE", 'note = "the paper rounds down"')
+        + row("ELAN paper, table 3", "Wide", f"{printed}\nposition = 2")
+        + row("ELAN paper, table 3", "Wide, larger", larger)
+        + row("ELAN paper, table 10", "Wide", 'flops = 0.11\nflops_count = "F0"')
+        + row("Another paper, table 1", "Wide", 'flops = 0.2\nflops_count = "T2"')
+    )
+    (root / "zoo/wider.toml").write_text(
+        CARD.replace("NAME", "wider").replace("NOTE", "")
+        + row("ELAN paper, table 3", "Wider", 'params = 0.03\nparams_count = "P_w"\nposition = 3')
+    )
+    monkeypatch.setattr(zoo, "data_root", lambda: root)
+    return root / "zoo"
+
+
+def test_list_names_every_card_on_a_line(yolo_gp: Run, own_zoo: Path) -> None:
+    lines = yolo_gp("zoo", "list").stdout.splitlines()
+    assert [line.split() for line in lines] == [
+        "model input parameters MACs status".split(),
+        "wide 32x64 29,000 55,296,000 exact one wide convolution".split(),
+        "wider 32x64 29,000 55,296,000 exact one wide convolution".split(),
+    ]
+
+
+def test_list_as_json(yolo_gp: Run, own_zoo: Path) -> None:
+    found = json.loads(yolo_gp("zoo", "list", "--json").stdout)
+    assert found["schema_version"] == 1
+    assert found["models"][0] == {
+        "name": "wide",
+        "cfg": "wide.cfg",
+        "description": "one wide convolution",
+        "classes": 1000,
+        "input_size": [32, 64],
+        "status": "exact",
+        "recipe": "yolo-gp train --cfg wide.cfg",
+        "weights": None,
+        "note": "the paper rounds down",
+        "params": 29000,
+        "macs": 55296000,
+    }
+
+
+def test_show_prints_the_card_its_counts_and_what_was_published(
+    yolo_gp: Run, own_zoo: Path
+) -> None:
+    lines = [" ".join(line.split()) for line in yolo_gp("zoo", "show", "wide").stdout.splitlines()]
+    assert lines[0] == "wide: one wide convolution"
+    assert "train yolo-gp train --cfg wide.cfg" in lines
+    assert "note the paper rounds down" in lines
+    assert any(line.startswith("P_fused 28,000 ") for line in lines)
+    # T2: 110,592,000 and 4 for each of 1000 x 32 x 64 numbers.
+    assert "Another paper, table 1" in lines
+    assert "Wide wide 32x64 0.2 G 0.119 G T2 -40.61 % exact [1]" in lines
+
+
+def test_show_as_json(yolo_gp: Run, own_zoo: Path) -> None:
+    found = json.loads(yolo_gp("zoo", "show", "wide", "--json").stdout)
+    assert (found["name"], found["counts"]["p_file"]) == ("wide", 27000 + 4 * 1000)
+    assert [row["table"] for row in found["published"]][2:] == [
+        "ELAN paper, table 10",
+        "Another paper, table 1",
+    ]
+
+
+def test_show_of_an_unknown_model_is_a_usage_error(yolo_gp: Run, own_zoo: Path) -> None:
+    result = yolo_gp("zoo", "show", "widerr")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: there is no model widerr in the zoo\n")
+    assert result.stderr.endswith("help: did you mean wider?\n")
+
+
+def test_a_wrong_card_is_a_data_error(yolo_gp: Run, own_zoo: Path) -> None:
+    (own_zoo / "wider.toml").write_text("name = 3\n")
+    result = yolo_gp("zoo", "list")
+    assert result.returncode == 5
+    assert f"error: {own_zoo / 'wider.toml'}: name = 3 will not do\n" in result.stderr
+
+
+def test_table_paper_puts_ours_beside_the_papers_in_the_papers_order(
+    yolo_gp: Run, own_zoo: Path
+) -> None:
+    output = yolo_gp("zoo", "table", "paper").stdout
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    # 28,000 and 110.592 M are what was printed, to its digits, and so is 27,000, 10 % less than
+    # 0.03 M as it is; 442.368 M is 0.31 % more than 441 M. Table 10 prints no parameters.
+    assert lines == [
+        "ELAN paper, table 3",
+        "row card input params ours count dev. FLOPs ours count dev. status",
+        "Wide, larger wide 64x128 0.441 G 0.442 G F0 +0.31 % exact [1]",
+        "Wide wide 32x64 0.028 M 0.028 M P_fused 0.00 % 0.11 G 0.111 G F0 +0.54 % exact",
+        "Wider wider 32x64 0.03 M 0.027 M P_w -10.00 % exact",
+        "[1] the paper rounds down",
+        "",
+        "ELAN paper, table 10",
+        "row card input FLOPs ours count dev. status",
+        "Wide wide 32x64 0.11 G 0.111 G F0 +0.54 % exact",
+    ]
+
+
+def test_table_paper_as_json(yolo_gp: Run, own_zoo: Path) -> None:
+    found = json.loads(yolo_gp("zoo", "table", "paper", "--json").stdout)
+    third, tenth = found["tables"]
+    assert (third["table"], tenth["table"]) == ("ELAN paper, table 3", "ELAN paper, table 10")
+    assert third["rows"][0] == {
+        "row": "Wide, larger",
+        "table": "ELAN paper, table 3",
+        "card": "wide",
+        "input_size": [64, 128],
+        "status": "exact",
+        "params": None,
+        "flops": {
+            "printed": 0.441,
+            "unit": 10**9,
+            "count": "F0",
+            "ours": 442368000,
+            "deviation_percent": 0.3102,
+            "agrees": False,
+        },
+        "agrees": False,
+        "note": "the paper rounds down",
+        "source": "its PDF",
+    }
+    assert (third["rows"][1]["agrees"], third["rows"][1]["note"]) == (True, None)
+
+
+def test_a_row_that_differs_without_a_reason_says_so(yolo_gp: Run, own_zoo: Path) -> None:
+    text = (own_zoo / "wider.toml").read_text().replace("0.03\n", "0.05\n")
+    (own_zoo / "wider.toml").write_text(text)
+    lines = yolo_gp("zoo", "table", "paper").stdout.splitlines()
+    assert lines[4].split()[-2:] == ["exact", "[2]"]
+    assert lines[6] == "[2] the card gives no reason"
+    (own_zoo / "wider.toml").write_text(text + 'note = "a row\'s own note"\n')
+    assert "[2] a row's own note" in yolo_gp("zoo", "table", "paper").stdout
+
+
+def test_table_readme_is_markdown_from_the_cards(yolo_gp: Run, own_zoo: Path) -> None:
+    assert yolo_gp("zoo", "table", "readme").stdout.splitlines() == [
+        "| model | what it is | input | parameters | FLOPs | published | status |",
+        "|---|---|---|---|---|---|---|",
+        "| [wide](cfg/wide.cfg) | one wide convolution | 32x64 | 0.03 M | 0.11 G | 0.028 M, 0.11 G "
+        "(ELAN paper, table 3); 0.441 G at 64x128 (ELAN paper, table 3); "
+        "0.11 G (ELAN paper, table 10); 0.2 G (Another paper, table 1) | exact |",
+        "| [wider](cfg/wide.cfg) | one wide convolution | 32x64 | 0.03 M | 0.11 G | 0.03 M "
+        "(ELAN paper, table 3) | exact |",
+    ]
+
+
+def test_table_readme_has_no_json(yolo_gp: Run, own_zoo: Path) -> None:
+    result = yolo_gp("zoo", "table", "readme", "--json")
+    assert result.returncode == 2
+    assert result.stderr == "error: zoo table readme is Markdown\nexpected: no --json\n"
+
+
+def test_the_readme_shows_the_zoo_as_it_is(yolo_gp: Run) -> None:
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    start, end = MARKERS
+    section = readme.partition(start)[2].partition(end)[0]
+    assert section.strip() == yolo_gp("zoo", "table", "readme").stdout.strip()
+
+
+def test_every_row_of_the_packaged_paper_tables_has_a_reason_where_it_differs(yolo_gp: Run) -> None:
+    found = json.loads(yolo_gp("zoo", "table", "paper", "--json").stdout)
+    for table in found["tables"]:
+        for compared in table["rows"]:
+            assert compared["note"] != "the card gives no reason", compared

@@ -1,0 +1,292 @@
+"""Model cards: what a file of zoo/ says, read from TOML and checked. Loads no torch."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from yolo_gp.analysis.conventions import OPERATION_CONVENTIONS, PARAMETER_CONVENTIONS, Convention
+from yolo_gp.errors import DataError, did_you_mean
+from yolo_gp.files import os_reason
+
+Status = Literal["exact", "reconstructed", "paper disagrees"]
+"""Our figures are the published ones; or the structure is a guess that comes near them; or the
+published figures belong to no single network."""
+
+MILLION, BILLION = 10**6, 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedFigure:
+    """A figure as somebody published it.
+
+    Fields:
+        value: in units of `unit`, with the digits that were printed.
+        unit: MILLION for parameters, BILLION for operations.
+        convention: how it is counted: a symbol of `analysis.conventions`.
+    """
+
+    value: Decimal
+    unit: int
+    convention: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """One row of a published table that a card stands for.
+
+    Fields:
+        table: such as "ELAN paper, table 3".
+        row: its label there.
+        position: its place in the table, 1 for the first row; 0 if that is not said.
+        params, flops: the figures printed there; None where the table does not print one.
+        at: (height, width) of the input, if it is not the card's.
+        source: where the figures were read.
+        note: why ours differ; None if the card's note says it.
+    """
+
+    table: str
+    row: str
+    position: int
+    params: PrintedFigure | None
+    flops: PrintedFigure | None
+    at: tuple[int, int] | None
+    source: str
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a card's cfg must come out as, exactly, at the card's input size.
+
+    Fields:
+        params: P_train of `analysis.conventions`.
+        macs: F0 / 2.
+        p_w, p_fused, p_file, d1, d2, t2: further counts.
+    """
+
+    params: int
+    macs: int
+    p_w: int | None = None
+    p_fused: int | None = None
+    p_file: int | None = None
+    d1: int | None = None
+    d2: int | None = None
+    t2: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One file of zoo/: a model, what it must come out as, and what was published about it.
+
+    Fields:
+        name, cfg, description: the model, its file in cfg/, a line about it.
+        classes: how many.
+        input_size: (height, width) of the cfg.
+        status: how our figures relate to the published ones.
+        recipe: the command that trains it.
+        weights: its entry in weights_manifest.json.
+        note: what to know about the published figures.
+    """
+
+    name: str
+    cfg: str
+    description: str
+    classes: int
+    input_size: tuple[int, int]
+    status: Status
+    recipe: str
+    expected: Expected
+    weights: str | None = None
+    note: str | None = None
+    published: tuple[PublishedRow, ...] = ()
+
+
+def read_card(path: Path) -> ModelCard:
+    """One card.
+
+    Raises:
+        DataError: with everything that is wrong with it.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        raise DataError(f"cannot read model card {path}: {os_reason(error)}") from error
+    except ValueError as error:  # no UTF-8, or no TOML
+        raise DataError(f"{path} is no TOML file: {error}") from error
+    problems: list[str] = []
+    table = _Table(content, "", problems)
+    card = ModelCard(
+        name=table.text("name") or "",
+        cfg=table.text("cfg") or "",
+        description=table.text("description") or "",
+        classes=table.count("classes") or 0,
+        input_size=table.size("input_size") or (0, 0),
+        status=_read_status(table),
+        recipe=table.text("recipe") or "",
+        expected=_read_expected(table.table("expected")),
+        weights=table.text("weights", required=False),
+        note=table.text("note", required=False),
+        published=tuple(_read_published(row) for row in table.tables("published")),
+    )
+    table.finish()
+    if problems:
+        raise DataError("\n".join(f"{path}: {problem}" for problem in problems))
+    return card
+
+
+def _read_status(table: _Table) -> Status:
+    value = table.choice("status", get_args(Status))
+    return next((status for status in get_args(Status) if status == value), "exact")
+
+
+def _read_expected(table: _Table) -> Expected:
+    found = Expected(
+        params=table.count("params") or 0,
+        macs=table.count("macs") or 0,
+        p_w=table.count("p_w", required=False),
+        p_fused=table.count("p_fused", required=False),
+        p_file=table.count("p_file", required=False),
+        d1=table.count("d1", required=False),
+        d2=table.count("d2", required=False),
+        t2=table.count("t2", required=False),
+    )
+    table.finish()
+    return found
+
+
+def _read_published(table: _Table) -> PublishedRow:
+    found = PublishedRow(
+        table=table.text("table") or "",
+        row=table.text("row") or "",
+        position=table.count("position", required=False) or 0,
+        params=_read_figure(table, "params", MILLION, PARAMETER_CONVENTIONS),
+        flops=_read_figure(table, "flops", BILLION, OPERATION_CONVENTIONS),
+        at=table.size("at", required=False),
+        source=table.text("source") or "",
+        note=table.text("note", required=False),
+    )
+    table.finish()
+    return found
+
+
+def _read_figure(
+    table: _Table, key: str, unit: int, conventions: Collection[Convention]
+) -> PrintedFigure | None:
+    """`params = 54.3` with `params_count = "P_fused"`; each needs the other."""
+    if not table.has(key) and not table.has(f"{key}_count"):
+        return None
+    value = table.decimal(key)
+    symbol = table.choice(f"{key}_count", [convention.symbol for convention in conventions])
+    return PrintedFigure(value, unit, symbol) if value is not None and symbol else None
+
+
+_T = TypeVar("_T")
+
+
+class _Table:
+    """One table of a card, read key by key. All that is wrong goes into `problems`."""
+
+    def __init__(self, content: Mapping[str, Any], name: str, problems: list[str]) -> None:
+        self._content = content
+        self._name = name
+        self._problems = problems
+        self._known: list[str] = []
+
+    def has(self, key: str) -> bool:
+        return key in self._content
+
+    def _get(
+        self, key: str, convert: Callable[[Any], _T | None], expected: str, required: bool
+    ) -> _T | None:
+        """The value as `convert` gives it; None if it is absent, or, with a problem, unfit."""
+        self._known.append(key)
+        value = self._content.get(key)
+        found = None if value is None else convert(value)
+        if found is None and (value is not None or required):
+            what = "is missing" if value is None else f"= {_shown(value)} will not do"
+            self._problem(f"{key} {what}", expected)
+        return found
+
+    def _problem(self, message: str, expected: str) -> None:
+        self._problems.append(f"{self._name}{message}\nexpected: {expected}")
+
+    def text(self, key: str, *, required: bool = True) -> str | None:
+        return self._get(key, _to_text, "a text of at least one letter", required)
+
+    def count(self, key: str, *, required: bool = True) -> int | None:
+        return self._get(key, _to_count, "a whole number above 0", required)
+
+    def size(self, key: str, *, required: bool = True) -> tuple[int, int] | None:
+        return self._get(key, _to_size, "[height, width] in pixels", required)
+
+    def decimal(self, key: str) -> Decimal | None:
+        return self._get(key, _to_decimal, "a number above 0", True)
+
+    def choice(self, key: str, choices: Collection[str]) -> str | None:
+        expected = "one of " + ", ".join(f'"{choice}"' for choice in choices)
+        return self._get(key, lambda value: value if value in choices else None, expected, True)
+
+    def table(self, key: str) -> _Table:
+        content = self._get(key, _to_table, f"a table [{key}]", True)
+        return _Table(content or {}, f"[{key}] ", self._problems if content is not None else [])
+
+    def tables(self, key: str) -> list[_Table]:
+        contents = self._get(key, _to_tables, f"tables [[{key}]]", False)
+        return [
+            _Table(content, f"[[{key}]] {number}: ", self._problems)
+            for number, content in enumerate(contents or (), start=1)
+        ]
+
+    def finish(self) -> None:
+        """Report the keys that nobody read."""
+        for key in self._content:
+            if key not in self._known:
+                suggestion = did_you_mean(key, self._known)
+                self._problem(f"{key} is no key of a card", ", ".join(self._known))
+                if suggestion:
+                    self._problems[-1] += f"\nhelp: {suggestion}"
+
+
+def _shown(value: object) -> str:
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _to_text(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _to_count(value: object) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and isinstance(value, int) and value > 0 else None
+
+
+def _to_size(value: object) -> tuple[int, int] | None:
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    height, width = (_to_count(length) for length in value)
+    return None if height is None or width is None else (height, width)
+
+
+def _to_decimal(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    number = Decimal(value)
+    return number if number.is_finite() and number > 0 else None
+
+
+def _to_table(value: object) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _to_tables(value: object) -> list[dict[str, Any]] | None:
+    if not isinstance(value, list):
+        return None
+    tables = [_to_table(item) for item in value]
+    found = [table for table in tables if table is not None]
+    return found if len(found) == len(tables) else None
