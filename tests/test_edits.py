@@ -37,7 +37,7 @@ def test_a_last_line_without_an_end_gets_one_if_lines_follow() -> None:
 def test_mixed_line_ends_and_a_byte_order_mark_stay() -> None:
     content = b"\xef\xbb\xbfone\r\nabcdef\nthree\r\nfour\r"
     assert edit(content) == (
-        b"\xef\xbb\xbfone\r\nab...f\nabove\r\nand above\r\nfour\rbelow\r\n"
+        b"\xef\xbb\xbfone\r\nab...f\nabove\r\nand above\r\nfour\r\r\nbelow\r\n"
     )  # a carriage return that ends no line is part of it
 
 

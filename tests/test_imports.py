@@ -27,6 +27,9 @@ ORDER = (
     "nodes",
     "building",
     "graph",
+    "edits",
+    "plain",
+    "transform",
     "boxes",
     "network",
     "weights",
@@ -43,6 +46,7 @@ ORDER = (
 TORCH_FREE = [
     "yolo_gp",
     "yolo_gp.graph",
+    "yolo_gp.plain",
     "yolo_gp.analysis.tables",
     "yolo_gp.weights.layout",
     "yolo_gp.zoo",

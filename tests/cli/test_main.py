@@ -19,7 +19,7 @@ def test_help_names_every_command(yolo_gp: Run) -> None:
     assert result.returncode == 0
     commands = result.stdout.partition("Commands:\n")[2]
     named = set(re.findall(r"^  (\w+) ", commands, flags=re.MULTILINE))
-    assert named >= {"detect", "info", "zoo"}
+    assert named >= {"detect", "expand", "info", "zoo"}
 
 
 def test_version_is_the_packages(yolo_gp: Run) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from yolo_gp.errors import CfgError
 from yolo_gp.graph import compile_text
 
 Expand = Callable[[str], list[str]]
@@ -24,7 +23,7 @@ DARK_BLOCK = [
 ]
 
 
-# -- entries -----------------------------------------------------------------------------------------
+# -- entries ---------------------------------------------------------------------------------------
 
 
 def test_by_default_both_paths_get_half_of_the_filters_and_a_transition_each(
@@ -149,7 +148,7 @@ def test_a_split_is_rounded_half_up(expand: Expand, split: str, filters: int, hi
     assert found[2] == f"conv {hidden} 1x1 < 2"
 
 
-# -- fusions -----------------------------------------------------------------------------------------
+# -- fusions ---------------------------------------------------------------------------------------
 
 
 def test_fusion_first_has_no_transition_before_the_join(expand: Expand) -> None:
@@ -184,7 +183,7 @@ def test_fusions_have_the_path_lengths_of_the_specification(
     assert path_lengths(f"[csp]\n{keys}fusion={fusion}\n") == lengths
 
 
-# -- blocks ------------------------------------------------------------------------------------------
+# -- blocks ----------------------------------------------------------------------------------------
 
 
 def test_a_plain_block_adds_nothing(expand: Expand) -> None:
@@ -253,7 +252,7 @@ def test_a_ratio_of_one_is_a_plain_shortcut(expand: Expand) -> None:
     assert expand("[csp]\nfilters=8\nratio=1\n") == expand("[csp]\nfilters=8\n")
 
 
-# -- keys of every convolution -----------------------------------------------------------------------
+# -- keys of every convolution ---------------------------------------------------------------------
 
 
 def test_activation_and_batch_norm_reach_every_convolution(expand: Expand) -> None:
@@ -282,7 +281,7 @@ def test_stop_gradient_block_cuts_the_entrances_of_all_blocks(expand: Expand) ->
     assert [text for text in found if "!" in text] == ["conv 4 1x1 < 3!", "conv 4 1x1 < 6!"]
 
 
-# -- references --------------------------------------------------------------------------------------
+# -- references ------------------------------------------------------------------------------------
 
 
 def test_a_macro_counts_as_one_section_and_stands_for_its_last_layer(expand: Expand) -> None:
@@ -342,7 +341,7 @@ def test_a_macro_may_not_repeat_a_name(complaint: Complaint) -> None:
     )
 
 
-# -- complaints --------------------------------------------------------------------------------------
+# -- complaints ------------------------------------------------------------------------------------
 
 KEYS = (
     "activation, batch_normalize, block, block_out, channels, cross, entry, entry_activation, "
@@ -559,7 +558,7 @@ def test_without_a_last_transition_filters_must_be_the_joined_channels(
     )
 
 
-# -- errors inside an expansion ----------------------------------------------------------------------
+# -- errors inside an expansion --------------------------------------------------------------------
 
 
 def test_a_mask_wider_than_a_block_points_at_the_macro_and_says_what_it_stands_for(
@@ -576,27 +575,40 @@ def test_a_mask_wider_than_a_block_points_at_the_macro_and_says_what_it_stands_f
 
 
 def test_groups_that_do_not_divide_point_at_the_macro(complaint: Complaint) -> None:
-    assert (
-        complaint("[csp]\nfilters=8\nblock=res\ngroups=3\nwidth=6\nhidden=4\nblock_out=4\n") == ""
+    assert complaint("[csp]\nfilters=8\nblock=res\ngroups=3\n") == (
+        "m.cfg:9:1: error: [convolutional] cannot share out the 4 channels of layer 1 (number 4 in "
+        "[csp]) over groups=3 (in the expansion of [csp] to 10 layers, number 5: convolutional "
+        "3x3/1 g3 leaky) [YG203]\n"
+        "    9 | [csp]\n"
+        "      | ^^^^^\n"
+        "expected: groups that divide 4"
     )
 
 
 def test_a_size_that_changes_the_map_points_at_the_macro(complaint: Complaint) -> None:
-    assert complaint("[csp]\nfilters=8\nkernels=1,2\n") == ""
-
-
-def test_an_error_inside_an_expansion_silences_what_only_follows(complaint: Complaint) -> None:
-    text = complaint("[csp]\nfilters=8\nchannels=5\nrepeat=3\n[route]\nlayers=-1,-2\n")
-    assert text.count("error:") == 3  # one a block
+    assert complaint("[csp]\nfilters=8\nkernels=1,2\n") == (
+        "m.cfg:9:1: error: [shortcut] adds maps of different size: layer 1 (number 5 in [csp]) is "
+        "33x33, layer 1 (number 3 in [csp]) is 32x32 (in the expansion of [csp] to 9 layers, "
+        "number 6: shortcut) [YG202]\n"
+        "    9 | [csp]\n"
+        "      | ^^^^^\n"
+        "expected: equal sizes, or one an exact multiple of the other both ways"
+    )
 
 
 def test_a_macro_of_too_many_layers_is_refused(complaint: Complaint) -> None:
-    macro = "[csp]\nfilters=8\nrepeat=1024\n"
-    assert complaint(macro * 7) == ""
+    """Each stands for 6 + 3 * 1024 layers, and one is there before them."""
+    assert complaint("[csp]\nfilters=8\nrepeat=1024\n" * 7) == (
+        "m.cfg:27:1: error: [csp] brings the network to 21547 layers [YG206]\n"
+        "   27 | [csp]\n"
+        "      | ^^^^^\n"
+        "expected: at most 20000"
+    )
 
 
-def test_a_wrong_macro_is_one_error_and_its_readers_none() -> None:
-    text = "[net]\nchannels=8\nheight=4\nwidth=4\n[csp]\nfilters=0\n[route]\nlayers=-1\n[csp]\nfilters=8\nentry=slice\nfusion=last\n"
-    with pytest.raises(CfgError) as caught:
-        compile_text(text, "m.cfg")
-    assert len(caught.value.diagnostics) == 1
+@pytest.mark.parametrize("wrong", ["filters=0", "filters=8\nchannels=5"])
+def test_what_only_follows_from_a_wrong_macro_is_not_reported(
+    complaint: Complaint, wrong: str
+) -> None:
+    follows = "[csp]\nfilters=9\nentry=slice\n[route]\nlayers=-1,-2\n"
+    assert complaint(f"[csp]\n{wrong}\n{follows}").count("error:") == 1

@@ -9,7 +9,9 @@ import typer
 
 from yolo_gp import __version__
 from yolo_gp.cli.detect import detect
+from yolo_gp.cli.expand import expand
 from yolo_gp.cli.info import info
+from yolo_gp.cli.transform import transform
 from yolo_gp.cli.zoo import zoo
 from yolo_gp.errors import ExitCode, YoloGpError
 
@@ -22,6 +24,8 @@ app = typer.Typer(
 )
 app.command()(detect)
 app.command()(info)
+app.command()(expand)
+app.command()(transform)
 app.add_typer(zoo, name="zoo")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.cost import Cost
@@ -184,8 +183,8 @@ def _leading_channels(position: int, channels: int, count: int) -> list[PlainSec
 
 def share(ratio: float, channels: int) -> int:
     """`ratio` of `channels`, rounded half up, at least 1 (zoo.md C.1)."""
-    written = Fraction(ratio).limit_denominator(10**6)  # before it was rounded to float32
-    return max(1, math.floor(written * channels + Fraction(1, 2)))
+    millionths = round(ratio * 10**6)  # as written, not as rounded to float32
+    return max(1, (2 * millionths * channels + 10**6) // (2 * 10**6))
 
 
 def parse_ratio(options: Options) -> float:
@@ -216,12 +215,13 @@ def _parse_channels(options: Options, sources: int) -> tuple[int, ...]:
     counts = tuple(value for value, _ in values)
     if len(counts) == 1:
         return counts * max(1, sources)
-    if len(counts) != sources:
+    if len(counts) != sources and not options.failed:
         options.error(
             Rule.OUT_OF_RANGE,
             "channels",
-            f"[{options.kind}] channels lists {len(counts)} numbers for {sources} sources",
-            expected=f"one number, or {sources}",
+            f"[{options.kind}] channels lists {len(counts)} numbers for {sources} "
+            f"source{'s' * (sources > 1)}",
+            expected=f"one number, or {sources}" if sources > 1 else "one number",
         )
     return counts
 

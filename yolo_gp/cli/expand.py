@@ -1,0 +1,24 @@
+"""`yolo-gp expand`: a cfg without macros, names and sections of our own."""
+
+from __future__ import annotations
+
+from yolo_gp.cli.flags import CfgArgument, OutOption, StrictOption, print_warnings, write_cfg
+
+
+def expand(cfg: CfgArgument, out: OutOption = None, strict: StrictOption = False) -> None:
+    """Write the same network as plain Darknet cfg.
+
+    Sections of Darknet's own keep their text; [csp], [elan] and [partial_shortcut] are written out
+    under a comment that says where they stood. Weights files fit both cfgs.
+    """
+    from yolo_gp.graph import compile_text, read_content
+    from yolo_gp.plain import write_plain
+    from yolo_gp.zoo import find_cfg
+
+    path = find_cfg(cfg)
+    content = read_content(path)
+    plain = write_plain(content, compile_text(content, str(path), strict=strict))
+    print_warnings(plain.notes)
+    result = compile_text(plain.content, str(out) if out else f"{path}, expanded")
+    print_warnings(result.warnings)
+    write_cfg(plain.content, out)

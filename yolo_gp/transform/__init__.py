@@ -1,0 +1,1 @@
+"""Rewriting networks in the text of their cfg: residual stages, depth, width."""
