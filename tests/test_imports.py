@@ -16,6 +16,8 @@ ORDER = (
     "errors",
     "files",
     "syntax",
+    "numerals",
+    "unread",
     "options",
     "shapes",
     "cost",

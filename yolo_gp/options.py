@@ -9,14 +9,27 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from yolo_gp.errors import Diagnostics, Severity, Span, did_you_mean, shown
+from yolo_gp.errors import Diagnostics, Span, did_you_mean, shown
+from yolo_gp.numerals import (
+    LARGEST_FLOAT,
+    as_darknet_reads,
+    blank_separated,
+    format_bound,
+    parse_integer,
+    parse_number,
+)
 from yolo_gp.rules import Rule
 from yolo_gp.syntax import Option, Section
+from yolo_gp.unread import (
+    report_empty_value,
+    report_repeated_key,
+    report_stray_line,
+    report_unknown_key,
+)
 
 N = TypeVar("N", int, float)
 
@@ -68,7 +81,7 @@ class Options:
         elif first is option:
             return
         elif first.value and option.value is not None:
-            self._report_repeat(option, first)
+            report_repeated_key(self._diagnostics, option, first)
         else:
             self._extra.append(option)
 
@@ -279,66 +292,16 @@ class Options:
         """
         known = self._asked | set(ignored)
         for option in (*self._first.values(), *self._extra):
-            key = option.key
-            if option.damaged:
+            was_read = option.key in self._asked and option is self._first[option.key]
+            if option.damaged or was_read:
                 continue
-            if key in known:
-                if key in self._asked and option is self._first[key]:
-                    continue
-                if option.value is None:
-                    self._report_stray(option, known)
-                elif option.value == "":
-                    self._diagnostics.warning(
-                        Rule.EMPTY_VALUE,
-                        option.key_span,
-                        f"{key} has no value; Darknet drops the line",
-                    )
-            elif option.value is None:
-                self._report_stray(option, known)
-            elif not self._diagnostics.drops(Severity.ERROR if ours else Severity.WARNING):
-                self._report_unknown(option, known, ours)
-
-    def _report_unknown(self, option: Option, known: set[str], ours: bool) -> None:
-        message = f"[{self.kind}] does not know the key {shown(option.key)}"
-        suggestion = did_you_mean(option.key, known)
-        if not ours:
-            message += "; Darknet ignores it"
-            self._diagnostics.warning(Rule.UNKNOWN_KEY, option.key_span, message, help=suggestion)
-            return
-        self.failed = True
-        self._diagnostics.error(
-            Rule.UNKNOWN_KEY,
-            option.key_span,
-            message,
-            expected="one of " + ", ".join(sorted(known)),
-            help=suggestion,
-        )
-
-    def _report_stray(self, option: Option, known: set[str]) -> None:
-        if self._diagnostics.drops(Severity.WARNING):
-            return
-        text = option.value_span.source.line(option.value_span.line).strip()
-        self._diagnostics.warning(
-            Rule.NO_EQUALS,
-            option.value_span,
-            f"the line {shown(text)!r} has no =; Darknet ignores it",
-            expected="key=value, [kind] or a comment that starts with #",
-            help=f"write {option.key}=value"
-            if option.key in known
-            else did_you_mean(option.key, known),
-        )
-
-    def _report_repeat(self, option: Option, first: Option) -> None:
-        if self._diagnostics.drops(Severity.WARNING):
-            return
-        self._diagnostics.warning(
-            Rule.REPEATED_KEY,
-            option.key_span,
-            f"{shown(option.key)}={shown(option.value or '')} repeats the key of line "
-            f"{first.key_span.line}; {shown(option.key)}={shown(first.value or '')} counts, "
-            "as in Darknet",
-            help=f"remove line {option.key_span.line} or line {first.key_span.line}",
-        )
+            if option.value is None:
+                report_stray_line(self._diagnostics, option, known)
+            elif option.key not in known:
+                self.failed = self.failed or ours
+                report_unknown_key(self._diagnostics, self.kind, option, known, ours=ours)
+            elif option.value == "":
+                report_empty_value(self._diagnostics, option)
 
     # -- conversion ----------------------------------------------------------------------------
 
@@ -402,21 +365,16 @@ class Options:
         return [word for item in items for word in self._words(*item)]
 
     def _words(self, text: str, span: Span) -> list[tuple[str, Span]]:
-        """What one element of a list holds: two numbers that only a blank separates are two."""
-        found = [
-            (match[0], Span(span.source, span.line, span.column + match.start(), len(match[0])))
-            for match in re.finditer(r"\S+", span.text)
-        ]
-        if not text or len(found) < 2 or not all(_is_number(word) for word, _ in found):
-            return [(text, span)]
-        self._diagnostics.warning(
-            Rule.MISSING_COMMA,
-            span,
-            f"no comma between {shown(found[0][0])} and {shown(found[1][0])}; "
-            f"Darknet reads {shown(text)}",
-            help="put the comma in",
-        )
-        return found
+        words = blank_separated(text, span)
+        if len(words) > 1:
+            self._diagnostics.warning(
+                Rule.MISSING_COMMA,
+                span,
+                f"no comma between {shown(words[0][0])} and {shown(words[1][0])}; "
+                f"Darknet reads {shown(text)}",
+                help="put the comma in",
+            )
+        return words
 
     def _warn_of_comment(self, option: Option) -> None:
         if option.comment:
@@ -442,36 +400,26 @@ class Options:
         return None if value is None else Reference(value, span)
 
     def _to_int(self, key: str, text: str, span: Span) -> int | None:
-        if re.fullmatch(r"[+-]?[0-9]{1,1000}", text):
-            return int(text)
-        reads = re.match(r"[+-]?[0-9]{1,12}", text)
-        self._bad_number(key, text, span, "an integer", reads[0] if reads else "0")
-        return None
+        value = parse_integer(text)
+        if value is None:
+            self._bad_number(key, text, span, whole=True)
+        return value
 
     def _to_float(self, key: str, text: str, span: Span) -> float | None:
-        if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", text):
-            value = float(text)
-            if abs(value) < 3.4e38:
-                return float(struct.unpack("f", struct.pack("f", value))[0])
-            return self._in_range(key, value, -3.4e38, 3.4e38, span)
-        reads = re.match(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", text)
-        self._bad_number(key, text, span, "a number", reads[0] if reads else "0")
-        return None
+        value = parse_number(text)
+        if value is None:
+            self._bad_number(key, text, span, whole=False)
+            return None
+        return self._in_range(key, value, -LARGEST_FLOAT, LARGEST_FLOAT, span)
 
-    def _bad_number(self, key: str, text: str, span: Span, expected: str, reads: str) -> None:
+    def _bad_number(self, key: str, text: str, span: Span, *, whole: bool) -> None:
         self._doubted.add(key)
-        if not text:
-            self.error_at(
-                Rule.BAD_NUMBER,
-                span,
-                f"[{self.kind}] {key} has nothing between two commas; Darknet would read 0",
-                expected=expected,
-            )
-            return
+        expected = "an integer" if whole else "a number"
+        wrong = f"={shown(text)} is not {expected}" if text else " has nothing between two commas"
         self.error_at(
             Rule.BAD_NUMBER,
             span,
-            f"[{self.kind}] {key}={shown(text)} is not {expected}; Darknet would read {reads[:20]}",
+            f"[{self.kind}] {key}{wrong}; Darknet would read {as_darknet_reads(text, whole=whole)}",
             expected=expected,
         )
 
@@ -482,7 +430,7 @@ class Options:
         if minimum == -math.inf or maximum in (math.inf, 2**31 - 1):
             bound = f"at least {minimum}" if value < minimum else f"at most {maximum}"
         else:
-            bound = f"{_bound(minimum)} to {_bound(maximum)}"
+            bound = f"{format_bound(minimum)} to {format_bound(maximum)}"
         self.error_at(
             Rule.OUT_OF_RANGE,
             span,
@@ -490,11 +438,3 @@ class Options:
             expected=bound,
         )
         return None
-
-
-def _bound(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:g}"
-
-
-def _is_number(word: str) -> bool:
-    return re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", word) is not None
