@@ -27,6 +27,7 @@ ORDER = (
     "macros",
     "spec",
     "nodes",
+    "fingerprint",
     "building",
     "graph",
     "edits",

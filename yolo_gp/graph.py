@@ -10,6 +10,7 @@ from yolo_gp.building import Builder
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Diagnostic, Diagnostics, UsageError
 from yolo_gp.files import os_reason
+from yolo_gp.fingerprint import fingerprint
 from yolo_gp.layers.base import Head
 from yolo_gp.nodes import INPUT, Edge, Node
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -38,6 +39,11 @@ class Graph:
     def total(self) -> Cost:
         """Cost of the whole network for one image."""
         return functools.reduce(Cost.__add__, (node.cost for node in self.nodes), Cost())
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of what the network computes; see fingerprint.py."""
+        return fingerprint(self.input_shape.channels, self.nodes)
 
     @functools.cached_property
     def users(self) -> tuple[tuple[int, ...], ...]:

@@ -119,6 +119,7 @@ def layer_data(graph: Graph) -> dict[str, Any]:
             }
             for node in graph.nodes
         ],
+        "fingerprint": graph.fingerprint,
         "params": graph.total.params,
         "macs": graph.total.macs,
         "bflops": graph.total.bflops,

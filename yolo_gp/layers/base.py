@@ -155,6 +155,7 @@ class Layer(Protocol):
     Fields:
         kind: the section's canonical name.
         ignored: known keys that are skipped, each with the reason.
+        training_fields: names of fields that act in training only.
         ours: no Darknet knows the kind, so an unknown key is an error.
         span: where the section's header stands.
         common: the keys that all sections share.
@@ -162,6 +163,7 @@ class Layer(Protocol):
 
     kind: ClassVar[str]
     ignored: ClassVar[Mapping[str, str]] = {}
+    training_fields: ClassVar[frozenset[str]] = frozenset()
     ours: ClassVar[bool] = False
 
     @property
@@ -210,6 +212,10 @@ class Layer(Protocol):
     def stops_gradient(self) -> GradientStop:
         """Which of the edges around it carry no gradient."""
         return "none"
+
+    def is_identity(self) -> bool:
+        """Whether its output at inference is its first input, unchanged."""
+        return False
 
     def passes_input(self) -> bool:
         """Whether its output is (a part of) its only input's memory, rather than a new map."""

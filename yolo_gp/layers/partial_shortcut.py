@@ -41,6 +41,7 @@ class PartialShortcut(Layer):
     """
 
     kind: ClassVar[str] = "partial_shortcut"
+    training_fields: ClassVar[frozenset[str]] = frozenset({"stop"})
     ours: ClassVar[bool] = True
 
     span: Span

@@ -101,6 +101,9 @@ class Route(Layer):
         widths = tuple(source.channels // self.groups for source in inputs)
         return ConcatSlices(widths, self.group_id)
 
+    def is_identity(self) -> bool:
+        return len(self.layers) == 1 and self.groups == 1
+
     def passes_input(self) -> bool:
         return len(self.layers) == 1
 

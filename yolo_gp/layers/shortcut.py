@@ -43,6 +43,7 @@ class Shortcut(Layer):
     """
 
     kind: ClassVar[str] = "shortcut"
+    training_fields: ClassVar[frozenset[str]] = frozenset({"stop"})
 
     span: Span
     common: CommonKeys
