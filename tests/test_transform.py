@@ -196,6 +196,15 @@ def test_elan_keeps_the_stages_output_and_its_settings() -> None:
     )
 
 
+def test_elan_has_nothing_to_stop_a_gradient_at_and_says_so() -> None:
+    text = NET + STEM + conv(64, 3, 2) + block(64, "stop_gradient=block\n")
+    found = transform(text, to="elan")
+    assert "stop_gradient" not in found.content.decode()
+    assert found.notes[-1] == (
+        "stage 1 (layers 2 to 4): stop_gradient goes, as [elan] adds nothing"
+    )
+
+
 def test_csp_takes_over_what_blocks_have_in_common() -> None:
     text = (NET + STEM + conv(64, 3, 2) + block(64) * 2).replace("leaky", "mish")
     text = text.replace("activation=linear", "activation=linear\nstop_gradient=block")

@@ -208,6 +208,9 @@ class _Pipeline:
             if settings.to in ("csp", "elan"):
                 section = " ".join(replacement(stage, settings, inner))
                 self._notes.append(f"{stage}: {counted(len(stage.blocks), 'block')} -> {section}")
+                stops = {b.shortcut.layer.stops_gradient() for b in stage.blocks} - {"none"}
+                if settings.to == "elan" and stops:
+                    self._notes.append(f"{stage}: stop_gradient goes, as [elan] adds nothing")
                 continue
             if settings.to == "prn":
                 shortcuts = counted(len(stage.shortcuts), "shortcut")
