@@ -85,6 +85,7 @@ class Detections:
         confidences: (D,) float32 in 0..1.
         class_ids: (D,) int64.
         image_size: (height, width) of the upright image in pixels.
+        preset: name of the conventions that were in force.
         names: class names by id; empty if none are known.
         instance_masks: one per detection; None if the network has no head for masks.
     """
@@ -95,6 +96,7 @@ class Detections:
     image_size: tuple[int, int]
     names: tuple[str, ...] = ()
     instance_masks: tuple[InstanceMask, ...] | None = None
+    preset: str = ""
 
     def __len__(self) -> int:
         return int(self.class_ids.shape[0])

@@ -62,14 +62,10 @@ def detections(
     finite = boxes_xyxy.isfinite().all(1) & scores.isfinite().all(1)
     numbers = finite.nonzero().flatten()  # of those that stay, among all
     boxes, boxes_xyxy, scores = boxes[finite], boxes_xyxy[finite], scores[finite]
-    if not preset.multi_label:
-        scores = _best_class_only(scores)
-    if class_filter is not None:
-        scores = _of_classes(scores, class_filter)
     rule = head_rule if preset.nms == "head" else NmsRule()
-    scores = non_maximum_suppression(boxes, scores, rule, preset.iou_threshold)
-    candidate, class_ids = scores.nonzero(as_tuple=True)
-    confidences, order = scores[candidate, class_ids].sort(descending=True, stable=True)
+    kept = _kept_scores(boxes, scores, preset, rule, class_filter)
+    candidate, class_ids = kept.nonzero(as_tuple=True)
+    confidences, order = kept[candidate, class_ids].sort(descending=True, stable=True)
     order = order[: preset.max_detections]
     chosen = candidate[order]
     found = boxes_xyxy[chosen]
@@ -78,8 +74,29 @@ def detections(
     recipes = candidates.mask_recipes
     masks = instance_masks(recipes, numbers[chosen], found, placement) if recipes else None
     return Detections(
-        found, confidences[: len(order)], class_ids[order], placement.image_size, names, masks
+        boxes_xyxy=found,
+        confidences=confidences[: len(order)],
+        class_ids=class_ids[order],
+        image_size=placement.image_size,
+        names=names,
+        instance_masks=masks,
+        preset=preset.name,
     )
+
+
+def _kept_scores(
+    boxes_cxcywh: Tensor,
+    scores: Tensor,
+    preset: Preset,
+    rule: NmsRule,
+    class_filter: frozenset[int] | None,
+) -> Tensor:
+    """The scores (K, C) that remain after choice of classes and suppression, the others 0."""
+    if not preset.multi_label:
+        scores = _best_class_only(scores)
+    if class_filter is not None:
+        scores = _of_classes(scores, class_filter)
+    return non_maximum_suppression(boxes_cxcywh, scores, rule, preset.iou_threshold)
 
 
 def non_maximum_suppression(

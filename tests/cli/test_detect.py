@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from yolo_gp.tasks.detector import ModelSettings
+
 from .conftest import Run
 
 TINY = """[net]
@@ -147,6 +149,15 @@ def test_a_list_of_sources_comes_from_stdin(yolo_gp: Run, tiny: Path, photo: Pat
     arguments = ["detect", "--cfg", tiny, "--random-weights", "--json", "--no-save", "-"]
     result = yolo_gp(*arguments, stdin=f"{photo}\n\n{photo}\n")
     assert len(json.loads(result.stdout)["images"]) == 2
+
+
+def test_a_run_and_each_result_say_which_preset_ran(yolo_gp: Run, tiny: Path, photo: Path) -> None:
+    import yolo_gp as package
+
+    result = yolo_gp("detect", "--cfg", tiny, "--random-weights", "--preset", "coco", photo)
+    assert result.stderr.startswith("conventions: preset coco\n")
+    settings = ModelSettings(cfg=tiny, random_weights=True, preset="opencv")
+    assert package.Detector.load(settings).detect(photo).preset == "opencv"
 
 
 def detections(run: Run, cfg: Path, photo: Path, *flags: str) -> list[dict[str, object]]:

@@ -103,8 +103,11 @@ def detect(
     folder = _result_folder(save_dir, wanted=save_txt or save_crops or not no_save)
     writers = _writers(folder, annotated=not no_save, txt=save_txt, crops=save_crops)
     report = _run(detector, opened, batch=batch, writers=writers)
-    if as_json or report.images:
-        print(report.to_json() if as_json else report.to_table())
+    if as_json:
+        print(report.to_json())
+    elif report.images:
+        print(report.to_table())
+        print(f"conventions: preset {report.preset}", file=sys.stderr)
     _finish(report, folder)
 
 
