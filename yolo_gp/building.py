@@ -17,7 +17,7 @@ from yolo_gp.macros.base import Macro
 from yolo_gp.nodes import INPUT, Edge, Node
 from yolo_gp.options import Reference
 from yolo_gp.rules import Rule
-from yolo_gp.shapes import FeatureShape, PartialShape, format_size
+from yolo_gp.shapes import FeatureShape, PartialShape, exact_factor, format_size
 from yolo_gp.spec import NetworkSpec, WrittenLayer
 
 MAX_ELEMENTS = 2**31  # of one map, for one image
@@ -61,13 +61,6 @@ def _references_before(own: int) -> str:
     if own < 2:
         return "0 or -1" if own else "a layer before this one"
     return f"0 to {own - 1}, or -1 to -{own}"
-
-
-def _factor(large: tuple[int, int], small: tuple[int, int]) -> int | None:
-    """How many times larger `large` is, if exactly so and equally both ways."""
-    factor = large[0] // small[0]
-    is_exact = factor > 1 and large == (small[0] * factor, small[1] * factor)
-    return factor if is_exact else None
 
 
 class Builder:
@@ -341,8 +334,8 @@ class Builder:
         other, found = next((i, s) for i, s in enumerate(sizes) if s and s != wanted)
         helps = self._layer_of_size(wanted, sources[other], set(sources))
         for large, small, factor in (
-            (other, 0, _factor(found, wanted)),
-            (0, other, _factor(wanted, found)),
+            (other, 0, exact_factor(found, wanted)),
+            (0, other, exact_factor(wanted, found)),
         ):
             if factor:
                 helps.append(

@@ -111,14 +111,18 @@ class _Writer:
         try:
             sections = node.layer.plain_sections(node.input_shapes)
         except ShapeProblem as problem:
-            sources = (self._graph.nodes[edge.source] for edge in node.inputs)
-            names = [f"layer {source.written}" for source in sources]
+            names = [self._name(edge.source) for edge in node.inputs]
             message = problem.message.format(*names)
             self._found.error(problem.rule, problem.span, message, expected=problem.expected)
             return ()
         if not sections:
             self._report(layer.span, f"[{layer.kind}] has no equivalent in Darknet")
         return sections
+
+    def _name(self, source: int) -> str:
+        if source == INPUT:
+            return "the input"
+        return f"layer {self._graph.nodes[source].written}"
 
     def _report(self, span: Span, message: str) -> None:
         self._found.error(

@@ -66,6 +66,12 @@ def window_output(length: int | None, kernel: int, stride: int, padding: int) ->
     return None if length is None else (length + padding - kernel) // stride + 1
 
 
+def exact_factor(large: tuple[int, int], small: tuple[int, int]) -> int | None:
+    """How many times larger `large` is, equally both ways; None if it is no exact multiple."""
+    factor = large[0] // small[0]
+    return factor if factor and large == (small[0] * factor, small[1] * factor) else None
+
+
 def times(length: int | None, factor: int) -> int | None:
     """`length` * `factor`, unknown if the length is."""
     return None if length is None else length * factor

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_NORMALIZATION_EPSILON = 1e-4
+NORMALIZATION_EPSILON = 1e-4
 
 
 def _ramp(x: Tensor) -> Tensor:
@@ -36,12 +36,12 @@ def _hard_mish(x: Tensor) -> Tensor:
 
 def _normalize_channels(x: Tensor) -> Tensor:
     positive = F.relu(x)
-    return positive / (positive.sum(1, keepdim=True) + _NORMALIZATION_EPSILON)
+    return positive / (positive.sum(1, keepdim=True) + NORMALIZATION_EPSILON)
 
 
 def _normalize_channels_softmax(x: Tensor) -> Tensor:
     powers = x.exp()
-    return powers / (powers.sum(1, keepdim=True) + _NORMALIZATION_EPSILON)
+    return powers / (powers.sum(1, keepdim=True) + NORMALIZATION_EPSILON)
 
 
 def _normalize_channels_softmax_maxval(x: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Head, ShapeProblem
+from yolo_gp.layers.base import CommonKeys, Head, ShapeProblem, check_equal_sizes
 from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
 from yolo_gp.layers.nms_keys import parse_nms
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
-from yolo_gp.shapes import FeatureShape, PartialShape, format_size
+from yolo_gp.shapes import FeatureShape, PartialShape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,7 +85,13 @@ class AnchorFree(Head):
     def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
         for position, branch in enumerate(self._branches()):
             self._check_channels(position, branch, inputs[position])
-            self._check_size(position, inputs[position], inputs[0])
+            check_equal_sizes(
+                inputs,
+                position,
+                self.layers[position].span,
+                "[anchor_free] reads branches of different size",
+                "branches of equal height and width",
+            )
         self.masks.check_prototypes(self.kind, inputs)
         channels = _SIDES + self.classes + self.masks.count
         return PartialShape(channels, inputs[0].height, inputs[0].width)
@@ -110,18 +116,6 @@ class AnchorFree(Head):
             expected=f"filters={branch.channels} in the section at line {{{position}.line}}",
             help=f"set filters={branch.channels} there, or mend {branch.key} here; from lists the "
             "box, the class and the mask branch, in this order",
-        )
-
-    def _check_size(self, position: int, source: PartialShape, first: PartialShape) -> None:
-        if source.size is None or first.size is None or source.size == first.size:
-            return
-        raise ShapeProblem(
-            Rule.SIZE_MISMATCH,
-            self.layers[position].span,
-            f"[anchor_free] reads branches of different size: {{0}} is "
-            f"{format_size(first.size)}, {{{position}}} is {format_size(source.size)}",
-            expected="branches of equal height and width",
-            wanted_size=first.size,
         )
 
     def passes_input(self) -> bool:

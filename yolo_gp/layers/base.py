@@ -11,7 +11,7 @@ from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.errors import Span
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
-from yolo_gp.shapes import FeatureShape, PartialShape
+from yolo_gp.shapes import FeatureShape, PartialShape, format_size
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -299,6 +299,26 @@ def parse_gradient_stop(options: Options) -> GradientStop:
     """Read `stop_gradient`."""
     name = options.choice("stop_gradient", "none", GRADIENT_STOPS)
     return next(stop for stop in GRADIENT_STOPS if stop == name)
+
+
+def check_equal_sizes(
+    inputs: Sequence[PartialShape], position: int, span: Span, what: str, expected: str
+) -> None:
+    """Raise a ShapeProblem, at `span`, if an input is not as large as the first.
+
+    Args:
+        what: how the message begins, such as "[route] joins maps of different size".
+    """
+    first, source = inputs[0].size, inputs[position].size
+    if source is None or first is None or source == first:
+        return
+    raise ShapeProblem(
+        Rule.SIZE_MISMATCH,
+        span,
+        f"{what}: {{0}} is {format_size(first)}, {{{position}}} is {format_size(source)}",
+        expected=expected,
+        wanted_size=first,
+    )
 
 
 def same_shape(inputs: Sequence[PartialShape]) -> PartialShape:

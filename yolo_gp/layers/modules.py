@@ -9,11 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from yolo_gp.layers.activation_modules import Activation
+from yolo_gp.layers.activation_modules import NORMALIZATION_EPSILON, Activation
 from yolo_gp.layers.convolution_modules import BATCH_NORM_EPSILON
 
 _RELU_WEIGHT_FLOOR = 0.001  # Darknet's, once its weights are prepared for inference
-_NORMALIZATION_EPSILON = 1e-4
 
 
 class Connected(nn.Module):
@@ -171,7 +170,7 @@ class WeightedShortcut(nn.Module):
             powers = self.weight.clamp(min=floor)
         else:
             powers = (self.weight - self.weight.amax(0, keepdim=True)).exp()
-        return powers / (powers.sum(0, keepdim=True) + _NORMALIZATION_EPSILON)
+        return powers / (powers.sum(0, keepdim=True) + NORMALIZATION_EPSILON)
 
     def forward(self, x: Tensor, *sources: Tensor) -> Tensor:
         weight = self.normalized_weight()[:, :, None, None]

@@ -22,7 +22,7 @@ from yolo_gp.layers.route import plain_route
 from yolo_gp.layers.shortcut import plain_shortcut
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
-from yolo_gp.shapes import FeatureShape, PartialShape, format_size
+from yolo_gp.shapes import FeatureShape, PartialShape, exact_factor, format_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,7 +77,7 @@ class PartialShortcut(Layer):
         return inputs[0]
 
     def _check_size(self, position: int, x: PartialShape, source: PartialShape) -> None:
-        if x.size and source.size and _step(x.size, source.size) is None:
+        if x.size and source.size and exact_factor(source.size, x.size) is None:
             raise ShapeProblem(
                 Rule.SIZE_MISMATCH,
                 self.layers[position - 1].span,
@@ -122,7 +122,7 @@ class PartialShortcut(Layer):
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Shortcut
 
-        steps = (_step(output.size, source.size) or 1 for source in inputs[1:])
+        steps = (exact_factor(source.size, output.size) or 1 for source in inputs[1:])
         counts = self.added_channels(inputs)
         overlaps = tuple((count, step, 1) for count, step in zip(counts, steps, strict=True))
         return Shortcut(overlaps, self.activation)
@@ -225,9 +225,3 @@ def _parse_channels(options: Options, sources: int) -> tuple[int, ...]:
             expected=f"one number, or {sources}" if sources > 1 else "one number",
         )
     return counts
-
-
-def _step(target: tuple[int, int], source: tuple[int, int]) -> int | None:
-    """How many times larger the source is both ways; None if it is no exact multiple."""
-    step = source[0] // target[0]
-    return step if step and source == (target[0] * step, target[1] * step) else None

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import STREAM_KEYS, CommonKeys, Layer, PlainSection, ShapeProblem
+from yolo_gp.layers.base import (
+    STREAM_KEYS,
+    CommonKeys,
+    Layer,
+    PlainSection,
+    ShapeProblem,
+    check_equal_sizes,
+)
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
-from yolo_gp.shapes import FeatureShape, PartialShape, format_size
+from yolo_gp.shapes import FeatureShape, PartialShape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,7 +69,13 @@ class Route(Layer):
     def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
         for position, source in enumerate(inputs):
             self._check_slice(position, source)
-            self._check_size(position, source, inputs[0])
+            check_equal_sizes(
+                inputs,
+                position,
+                self.layers[position].span,
+                "[route] joins maps of different size",
+                "sources of equal height and width",
+            )
         counts = [source.channels for source in inputs]
         known = [count for count in counts if count is not None]
         channels = sum(count // self.groups for count in known)
@@ -79,18 +92,6 @@ class Route(Layer):
             f"[route] cannot cut the {source.channels} channels of {{{position}}} into "
             f"groups={self.groups}",
             expected=f"groups that divide {source.channels}",
-        )
-
-    def _check_size(self, position: int, source: PartialShape, first: PartialShape) -> None:
-        if source.size is None or first.size is None or source.size == first.size:
-            return
-        raise ShapeProblem(
-            Rule.SIZE_MISMATCH,
-            self.layers[position].span,
-            f"[route] joins maps of different size: {{0}} is {format_size(first.size)}, "
-            f"{{{position}}} is {format_size(source.size)}",
-            expected="sources of equal height and width",
-            wanted_size=first.size,
         )
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:

@@ -20,7 +20,7 @@ from yolo_gp.layers.base import (
 )
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
-from yolo_gp.shapes import FeatureShape, PartialShape, format_size
+from yolo_gp.shapes import FeatureShape, PartialShape, exact_factor, format_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -165,5 +165,4 @@ def _scale(target: tuple[int, int], source: tuple[int, int]) -> tuple[int, int]:
 
 
 def _is_multiple(target: tuple[int, int], source: tuple[int, int]) -> bool:
-    step, spread = _scale(target, source)
-    return all(s * spread == t * step for s, t in zip(source, target, strict=True))
+    return (exact_factor(source, target) or exact_factor(target, source)) is not None

@@ -151,12 +151,7 @@ class Csp(Macro):
     def expand(self, source: PartialShape) -> Sequence[Layer] | None:
         if self.entry == "slice" and source.channels is None:
             return None
-        stage = Expansion(
-            self.span,
-            activation=self.shared.activation,
-            batch_norm=self.shared.batch_norm,
-            stop=self.shared.stop,
-        )
+        stage = self.shared.expansion(self.span)
         cross, cross_channels, hidden = self._enter(stage, source.channels or 0)
         main_channels = self._add_blocks(stage, hidden)
         if self.fusion in ("normal", "last"):

@@ -111,12 +111,7 @@ class Elan(Macro):
     def expand(self, source: PartialShape) -> Sequence[Layer] | None:
         if self.entry == "slice" and source.channels is None:
             return None
-        stage = Expansion(
-            self.span,
-            activation=self.shared.activation,
-            batch_norm=self.shared.batch_norm,
-            stop=self.shared.stop,
-        )
+        stage = self.shared.expansion(self.span)
         main, entry = self._enter(stage, source.channels)
         outputs = [self._add_block(stage) for _ in range(self.blocks)]
         taps = self._tapped(main, outputs)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from yolo_gp.errors import Span
 from yolo_gp.layers.activations import ACTIVATIONS
 from yolo_gp.layers.base import GradientStop, parse_gradient_stop
+from yolo_gp.macros.base import Expansion
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
 
@@ -28,6 +30,12 @@ class SharedKeys:
             activation=options.choice("activation", "leaky", ACTIVATIONS),
             batch_norm=options.flag("batch_normalize", True),
             stop=parse_gradient_stop(options),
+        )
+
+    def expansion(self, span: Span) -> Expansion:
+        """An empty expansion of the macro at `span`."""
+        return Expansion(
+            span, activation=self.activation, batch_norm=self.batch_norm, stop=self.stop
         )
 
 
