@@ -17,7 +17,8 @@ from yolo_gp.errors import CfgError, WeightsError
 from yolo_gp.graph import Graph, compile_text
 from yolo_gp.network import compile_network, initialise
 from yolo_gp.rules import Rule
-from yolo_gp.weights.darknet import load_weights, read_header, save_weights
+from yolo_gp.weights.darknet import load_weights, save_weights
+from yolo_gp.weights.header import read_header
 
 NET = "[net]\nwidth=4\nheight=4\nchannels=2\n"
 CONV = "[convolutional]\nfilters=2\nactivation=linear\n"

@@ -52,6 +52,7 @@ TORCH_FREE = [
     "yolo_gp.plain",
     "yolo_gp.analysis.tables",
     "yolo_gp.weights.layout",
+    "yolo_gp.weights.header",
     "yolo_gp.zoo",
     "yolo_gp.zoo_tables",
     "yolo_gp.presets",

@@ -45,6 +45,11 @@ class Graph:
         """A hash of what the network computes; see fingerprint.py."""
         return fingerprint(self.input_shape.channels, self.nodes)
 
+    @property
+    def cfg_text(self) -> str:
+        """The text it was compiled from, with "\\n" as line ends; it may name another size."""
+        return "".join(f"{line}\n" for line in self.spec.net.span.source.lines)
+
     @functools.cached_property
     def users(self) -> tuple[tuple[int, ...], ...]:
         """For each layer, the layers that read it."""

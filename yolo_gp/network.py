@@ -15,12 +15,7 @@ from torch import Tensor, fx, nn
 from yolo_gp.graph import Graph
 from yolo_gp.layers.convolution_modules import Convolution, PackedConvolution
 from yolo_gp.layers.modules import WeightedShortcut
-from yolo_gp.nodes import INPUT, Edge, Node
-
-
-def module_name(node: Node) -> str:
-    """The name of a layer's module in the network, and of its value in the generated code."""
-    return f"{node.layer.kind}_{node.index}"
+from yolo_gp.nodes import INPUT, Edge, module_name
 
 
 def compile_network(graph: Graph, device: torch.device | str = "cpu") -> fx.GraphModule:

@@ -43,3 +43,8 @@ class Node:
     output_shape: FeatureShape
     cost: Cost
     weights_of: int | None = None
+
+
+def module_name(node: Node) -> str:
+    """The name of a layer's module in the network, and of its value in the generated code."""
+    return f"{node.layer.kind}_{node.index}"

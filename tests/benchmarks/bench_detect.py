@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 import yolo_gp
 from yolo_gp.graph import Graph, read_graph
 from yolo_gp.layers.convolution_modules import Convolution
-from yolo_gp.network import compile_network, initialise, module_name
+from yolo_gp.network import compile_network, initialise
+from yolo_gp.nodes import module_name
 from yolo_gp.weights.darknet import load_weights, save_weights
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

@@ -15,7 +15,8 @@ from torch import Tensor, fx, nn
 
 from yolo_gp.graph import INPUT, Graph, Node, compile_text
 from yolo_gp.layers import LAYERS
-from yolo_gp.network import compile_network, fold_batch_norm, initialise, module_name
+from yolo_gp.network import compile_network, fold_batch_norm, initialise
+from yolo_gp.nodes import module_name
 from yolo_gp.weights.darknet import load_weights, save_weights
 
 CHANNELS, HEIGHT, WIDTH = 4, 8, 12

@@ -19,7 +19,8 @@ from torch import fx
 from yolo_gp.errors import WeightsError
 from yolo_gp.graph import Graph, compile_text, read_graph
 from yolo_gp.network import compile_network, fold_batch_norm, initialise
-from yolo_gp.weights.darknet import WeightsHeader, load_weights, read_header, save_weights
+from yolo_gp.weights.darknet import load_weights, save_weights
+from yolo_gp.weights.header import WeightsHeader, read_header
 from yolo_gp.weights.layout import float_count
 
 NET = "[net]\nchannels=3\nheight=4\nwidth=4\n"
