@@ -41,6 +41,7 @@ ORDER = (
     "zoo",
     "zoo_tables",
     "data",
+    "metrics",
     "masks",
     "postprocess",
     "tasks",

@@ -13,8 +13,8 @@ from pycocotools import mask as coco
 from torch import Tensor
 
 from yolo_gp.data.letterbox import ImagePlacement, place
-from yolo_gp.detections import Candidates, Detections, InstanceMask, MaskRecipe, NmsRule
-from yolo_gp.masks import Rle, encode_rle, instance_masks
+from yolo_gp.detections import Candidates, Detections, InstanceMask, MaskRecipe, NmsRule, Rle
+from yolo_gp.masks import encode_rle, instance_masks
 from yolo_gp.postprocess import detections, join_candidates
 from yolo_gp.presets import PRESETS
 from yolo_gp.tasks.draw import class_color, draw

@@ -88,15 +88,8 @@ def load(
         WeightsError: the weights are missing, damaged or made for another network.
         UsageError, DataError: another argument cannot be served.
     """
-    from yolo_gp.tasks.detector import Detector, ModelSettings
+    from yolo_gp.tasks.detector import Detector, DetectorSettings
+    from yolo_gp.tasks.models import ModelSource
 
-    settings = ModelSettings(
-        cfg=cfg,
-        weights=weights,
-        names=names,
-        preset=preset,
-        device=device,
-        dtype=dtype,
-        size=size,
-    )
-    return Detector.load(settings)
+    model = ModelSource(cfg=cfg, weights=weights, names=names, size=size)
+    return Detector.load(DetectorSettings(model=model, preset=preset, device=device, dtype=dtype))

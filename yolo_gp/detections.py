@@ -73,6 +73,19 @@ class InstanceMask:
 
 
 @dataclass(frozen=True, slots=True)
+class Rle:
+    """A mask as COCO writes it: run lengths down the columns, packed into text.
+
+    Fields:
+        size: (height, width) of the image.
+        counts: decodes with pycocotools.
+    """
+
+    size: tuple[int, int]
+    counts: str
+
+
+@dataclass(frozen=True, slots=True)
 class Detections:
     """The boxes found in one image, highest confidence first. D detections.
 

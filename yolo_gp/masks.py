@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,23 +15,10 @@ from pycocotools import mask as coco
 from torch import Tensor
 
 from yolo_gp.data.letterbox import ImagePlacement
-from yolo_gp.detections import InstanceMask, MaskRecipe
+from yolo_gp.detections import InstanceMask, MaskRecipe, Rle
 
 _THRESHOLD = 0.5
 _BLOCK = 2**20  # pixels interpolated at a time: a mask needs little beyond its own cut-out
-
-
-@dataclass(frozen=True, slots=True)
-class Rle:
-    """A mask as COCO writes it: run lengths down the columns, packed into text.
-
-    Fields:
-        size: (height, width) of the image.
-        counts: decodes with pycocotools.
-    """
-
-    size: tuple[int, int]
-    counts: str
 
 
 def instance_masks(

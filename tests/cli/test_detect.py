@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolo_gp.tasks.detector import ModelSettings
+from yolo_gp.tasks.detector import DetectorSettings
+from yolo_gp.tasks.models import ModelSource
 
 from .conftest import Run
 
@@ -156,7 +157,7 @@ def test_a_run_and_each_result_say_which_preset_ran(yolo_gp: Run, tiny: Path, ph
 
     result = yolo_gp("detect", "--cfg", tiny, "--random-weights", "--preset", "coco", photo)
     assert result.stderr.startswith("conventions: preset coco\n")
-    settings = ModelSettings(cfg=tiny, random_weights=True, preset="opencv")
+    settings = DetectorSettings(model=ModelSource(cfg=tiny, random_weights=True), preset="opencv")
     assert package.Detector.load(settings).detect(photo).preset == "opencv"
 
 

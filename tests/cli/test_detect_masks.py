@@ -12,7 +12,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from yolo_gp.presets import PRESETS
-from yolo_gp.tasks.detector import Detector, ModelSettings
+from yolo_gp.tasks.detector import Detector, DetectorSettings
+from yolo_gp.tasks.models import ModelSource
 
 from .conftest import Run
 
@@ -110,7 +111,9 @@ def test_json_has_the_masks_that_the_detector_finds(
     assert (result.returncode, result.stderr) == (0, "")
     images = json.loads(result.stdout)["images"]
     varied = replace(PRESETS[preset], confidence=0.2)
-    detector = Detector.load(ModelSettings(cfg=cfg, preset=varied, random_weights=True))
+    detector = Detector.load(
+        DetectorSettings(model=ModelSource(cfg=cfg, random_weights=True), preset=varied)
+    )
     pixels = 0
     for image, photo in zip(images, photos, strict=True):
         found = detector.detect(photo)

@@ -14,10 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from yolo_gp.data.images import decode_image, with_channels
 from yolo_gp.errors import DataError
-from yolo_gp.tasks.frames import Failure, Frame, with_channels
+from yolo_gp.tasks.frames import Failure, Frame
 from yolo_gp.tasks.sources import open_sources
-from yolo_gp.tasks.stills import decode_image, download
+from yolo_gp.tasks.stills import download
 
 
 @pytest.fixture(autouse=True)

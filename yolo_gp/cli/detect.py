@@ -82,20 +82,20 @@ def detect(
     random_weights: _RandomWeights = False,
 ) -> None:
     """Find objects: prints a table (or JSON), writes annotated pictures."""
-    from yolo_gp.tasks.detector import Detector, ModelSettings
+    from yolo_gp.tasks.detector import Detector, DetectorSettings
+    from yolo_gp.tasks.models import ModelSource
     from yolo_gp.tasks.sources import open_sources
 
-    settings = ModelSettings(
+    model = ModelSource(
         cfg=cfg,
         weights=weights,
         names=names,
-        preset=_varied(preset, confidence, iou, max_det),
-        device=device,
-        dtype=dtype,
         size=parse_size(size),
         strict=strict,
         random_weights=random_weights,
     )
+    varied = _varied(preset, confidence, iou, max_det)
+    settings = DetectorSettings(model=model, preset=varied, device=device, dtype=dtype)
     detector = Detector.load(settings)
     print_warnings(detector.graph.warnings)
     detector.class_filter = _class_ids(classes, detector)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,62 +12,41 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, fx
 
+from yolo_gp.data.images import decode_image, with_channels
 from yolo_gp.data.letterbox import ImagePlacement, prepare
 from yolo_gp.detections import Candidates, Detections
-from yolo_gp.errors import DataError, UsageError, WeightsError
-from yolo_gp.files import os_reason, read_names
-from yolo_gp.graph import Graph, read_graph
-from yolo_gp.network import (
-    compile_network,
-    fold_batch_norm,
-    initialise,
-    pack_for_cpu,
-    to_channels_last,
-)
+from yolo_gp.errors import DataError, UsageError
+from yolo_gp.files import os_reason
+from yolo_gp.graph import Graph
+from yolo_gp.network import fold_batch_norm, pack_for_cpu, to_channels_last
 from yolo_gp.postprocess import detections, join_candidates
 from yolo_gp.presets import Preset, find_preset
-from yolo_gp.tasks.frames import with_channels
-from yolo_gp.tasks.stills import decode_image
-from yolo_gp.weights.darknet import load_weights
-from yolo_gp.zoo import find_cfg, known_weights
+from yolo_gp.tasks.models import ModelSource, load_model
 
-Dtype = Literal["float32", "float16", "bfloat16"]
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 ImageLike = str | Path | Image.Image | NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSettings:
+class DetectorSettings:
     """What to run, and how.
 
     Fields:
-        cfg: a path, or the name of a packaged cfg.
-        weights: a Darknet `.weights` file.
-        names: a file with one class name a line; None shows class ids.
+        model: the cfg, its weights, its class names.
         preset: the conventions, by name or as varied by the caller.
         device: a torch device, such as "cpu", "cuda" or "cuda:1".
         dtype: numbers that the network computes with.
-        size: (height, width) of the network's input in pixels; None takes the cfg's.
-        strict: warnings about the cfg are errors.
-        random_weights: run an untrained network, for trying things out; needs no weights.
     """
 
-    cfg: str | Path
-    weights: str | Path | None = None
-    names: str | Path | None = None
+    model: ModelSource
     preset: str | Preset = "darknet"
     device: str = "cpu"
     dtype: str = "float32"
-    size: tuple[int, int] | None = None
-    strict: bool = False
-    random_weights: bool = False
 
     def __post_init__(self) -> None:
         if self.dtype not in _DTYPES:
             raise UsageError(f"dtype {self.dtype} is none of {', '.join(_DTYPES)}")
-        if self.weights and self.random_weights:
-            raise UsageError("weights and random weights exclude each other; give one")
 
 
 class Detector:
@@ -111,27 +89,23 @@ class Detector:
         self.network = network
 
     @classmethod
-    def load(cls, settings: ModelSettings) -> Detector:
+    def load(cls, settings: DetectorSettings) -> Detector:
         """Compile a cfg, load its weights, and make it ready.
 
         Raises:
             CfgError, WeightsError, UsageError, DataError: what does not fit, and where.
         """
         device = find_device(settings.device)
-        path = find_cfg(str(settings.cfg))
-        graph = read_graph(path, input_size=settings.size, strict=settings.strict)
         preset = settings.preset
         preset = find_preset(preset) if isinstance(preset, str) else preset
-        names = read_names(Path(settings.names)) if settings.names else ()
-        network = compile_network(graph)
-        if settings.random_weights:
-            initialise(network, seed=0)
-        elif settings.weights:
-            load_weights(Path(settings.weights), graph, network)
-        else:
-            raise WeightsError(_no_weights_text(path))
+        model = load_model(settings.model)
         return cls(
-            graph, network, preset, names=names, device=device, dtype=_DTYPES[settings.dtype]
+            model.graph,
+            model.network,
+            preset,
+            names=model.names,
+            device=device,
+            dtype=_DTYPES[settings.dtype],
         )
 
     @property
@@ -256,17 +230,3 @@ def as_array(image: ImageLike, channels: int) -> NDArray[np.uint8]:
             f"{image.shape} of {image.dtype}"
         )
     return with_channels(image, channels)
-
-
-def _no_weights_text(cfg: Path) -> str:
-    known = known_weights(cfg.stem)
-    text = f"no weights are given for {cfg}\nexpected: --weights FILE, a Darknet .weights file"
-    if known:
-        return (
-            f"{text}\nhelp: weights for {known.name} ({known.bytes} bytes, {known.licence}) lie "
-            f"at\n  {known.url}\n  sha256 {known.sha256}"
-        )
-    return (
-        f"{text}\nhelp: take the file that was published with this cfg, or try the network out "
-        "with --random-weights"
-    )

@@ -53,25 +53,3 @@ class Failure:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
-
-
-def with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """The picture with the channels a network takes.
-
-    Grey is .299 R + .587 G + .114 B in 14-bit fixed point, rounded; alpha is dropped, not
-    composited; a missing alpha is 255.  Source: OpenCV documentation, cvtColor and imread.
-
-    Args:
-        image: (H, W, 3) RGB or (H, W, 4) RGBA, uint8.
-        channels: 1, 3 or 4.
-
-    Returns:
-        (H, W, channels) uint8, contiguous.
-    """
-    if channels == 1:
-        red, green, blue = (image[..., i].astype(np.uint32) for i in range(3))
-        grey = (red * 4899 + green * 9617 + blue * 1868 + 8192) >> 14  # the weights add up to 2^14
-        return grey.astype(np.uint8)[..., None]
-    if channels == 4 and image.shape[2] == 3:
-        return np.pad(image, ((0, 0), (0, 0), (0, 1)), constant_values=255)
-    return np.ascontiguousarray(image[..., :channels])

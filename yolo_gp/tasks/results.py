@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from yolo_gp.detections import Detections
+from yolo_gp.detections import Detections, Rle
 from yolo_gp.errors import UsageError
 from yolo_gp.files import os_reason
-from yolo_gp.masks import Rle, encode_rle
+from yolo_gp.masks import encode_rle
 from yolo_gp.tasks.frames import Failure, Frame
 
 _SCHEMA_VERSION = 1

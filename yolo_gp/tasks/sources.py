@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
 
+from yolo_gp.data.images import IMAGE_SUFFIXES
 from yolo_gp.errors import DataError, UsageError
 from yolo_gp.files import os_reason
 from yolo_gp.tasks.frames import CHANNEL_COUNTS, Failure, Frame
-from yolo_gp.tasks.stills import IMAGE_SUFFIXES, StillFile, StillUrl
+from yolo_gp.tasks.stills import StillFile, StillUrl
 from yolo_gp.tasks.video import VIDEO_SUFFIXES, VideoInput, webcam
 
 _STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")

@@ -21,8 +21,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from yolo_gp.data.images import with_channels
 from yolo_gp.errors import DataError
-from yolo_gp.tasks.frames import Failure, Frame, with_channels
+from yolo_gp.tasks.frames import Failure, Frame
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".asf", ".flv"}
