@@ -60,6 +60,9 @@ StrictOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, no table.")]
 
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="Fetch nothing; use what is in the cache.")
+]
 OutOption = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="File to write the cfg to; standard output by default."),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo_gp.data.dataset import GroundTruth
 from yolo_gp.detections import Rle
 
 
@@ -30,3 +31,16 @@ class ImageDetections:
 
     def __len__(self) -> int:
         return len(self.class_ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluatedImage:
+    """What stands in an image beside what was found there.
+
+    Fields:
+        size: (height, width) of the upright image in pixels.
+    """
+
+    size: tuple[int, int]
+    truth: GroundTruth
+    found: ImageDetections
