@@ -8,9 +8,11 @@ import sys
 import typer
 
 from yolo_gp import __version__
+from yolo_gp.cli.analyze import analyze
 from yolo_gp.cli.detect import detect
 from yolo_gp.cli.expand import expand
 from yolo_gp.cli.info import info
+from yolo_gp.cli.make import make
 from yolo_gp.cli.transform import transform
 from yolo_gp.cli.zoo import zoo
 from yolo_gp.errors import ExitCode, YoloGpError
@@ -24,8 +26,10 @@ app = typer.Typer(
 )
 app.command()(detect)
 app.command()(info)
+app.command()(analyze)
 app.command()(expand)
 app.command()(transform)
+app.add_typer(make, name="make")
 app.add_typer(zoo, name="zoo")
 
 

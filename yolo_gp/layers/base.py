@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, runtime_che
 from yolo_gp.cost import Cost
 from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.errors import Span
+from yolo_gp.layers.channel_flow import ChannelFlow, Passes
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, format_size
@@ -208,6 +209,10 @@ class Layer(Protocol):
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         """The torch module; its forward takes one tensor (N, C, H, W) per input."""
         ...
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        """The ways from its inputs' channels to its output's; by default the first input's."""
+        return (Passes(0, output.channels),)
 
     def stops_gradient(self) -> GradientStop:
         """Which of the edges around it carry no gradient."""

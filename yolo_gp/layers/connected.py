@@ -10,6 +10,7 @@ from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
 from yolo_gp.layers.base import CommonKeys, Filters, Layer, WeightBlock
+from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
 from yolo_gp.options import Options
 from yolo_gp.shapes import FeatureShape, PartialShape
 
@@ -55,6 +56,9 @@ class Connected(Layer):
 
     def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
         return Filters(self.outputs, inputs[0].elements * self.outputs, self.batch_norm)
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        return (Mixes(0, learned=True),)
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Connected as Module

@@ -18,6 +18,7 @@ from yolo_gp.layers.base import (
     WeightBlock,
     training_only,
 )
+from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, format_size, window_output
@@ -163,6 +164,9 @@ class Convolutional(Layer):
 
     def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
         return Filters(self.out_channels, self._weights(inputs), self.batch_norm)
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        return (Mixes(0, learned=True, groups=self.groups),)
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.convolution_modules import Convolution

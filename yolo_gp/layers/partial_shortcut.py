@@ -18,6 +18,7 @@ from yolo_gp.layers.base import (
     ShapeProblem,
     parse_gradient_stop,
 )
+from yolo_gp.layers.channel_flow import ChannelFlow, Passes
 from yolo_gp.layers.route import plain_route
 from yolo_gp.layers.shortcut import plain_shortcut
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
@@ -118,6 +119,10 @@ class PartialShortcut(Layer):
 
     def adds_maps(self) -> bool:
         return True
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        added = enumerate(self.added_channels(inputs), start=1)
+        return (Passes(0, output.channels), *(Passes(position, n) for position, n in added))
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Shortcut

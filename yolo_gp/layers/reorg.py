@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
 from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem
+from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
 from yolo_gp.options import Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, divided, format_size, times
@@ -69,6 +70,9 @@ class Reorg(Layer):
             )
         channels = times(source.channels, stride**2)
         return PartialShape(channels, divided(source.height, stride), divided(source.width, stride))
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        return (Mixes(0, learned=False),)
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Reorg as Module

@@ -15,6 +15,7 @@ from yolo_gp.layers.base import (
     ShapeProblem,
     check_equal_sizes,
 )
+from yolo_gp.layers.channel_flow import ChannelFlow, Passes
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -93,6 +94,15 @@ class Route(Layer):
             f"groups={self.groups}",
             expected=f"groups that divide {source.channels}",
         )
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        ways: list[Passes] = []
+        target = 0
+        for position, source in enumerate(inputs):
+            count = source.channels // self.groups
+            ways.append(Passes(position, count, start=count * self.group_id, target=target))
+            target += count
+        return tuple(ways)
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Concat, ConcatSlices

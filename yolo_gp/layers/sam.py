@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
 from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, single_source
+from yolo_gp.layers.channel_flow import ChannelFlow, Passes
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -53,6 +54,9 @@ class Sam(Layer):
                 expected="two maps of equal shape",
             )
         return inputs[1]
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        return Passes(0, output.channels), Passes(1, output.channels)
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Product

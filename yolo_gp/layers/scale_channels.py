@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
 from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, single_source
+from yolo_gp.layers.channel_flow import ChannelFlow, Mixes, Passes
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -62,6 +63,10 @@ class ScaleChannels(Layer):
                 help="scale_wh=1 takes one factor per pixel, scale_wh=0 one per channel",
             )
         return source
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        factors = Mixes(0, learned=False) if self.per_pixel else Passes(0, output.channels)
+        return factors, Passes(1, output.channels)
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Product

@@ -18,6 +18,7 @@ from yolo_gp.layers.base import (
     WeightBlock,
     parse_gradient_stop,
 )
+from yolo_gp.layers.channel_flow import ChannelFlow, Passes
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, exact_factor, format_size
@@ -123,6 +124,10 @@ class Shortcut(Layer):
 
     def adds_maps(self) -> bool:
         return True
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        channels = (min(output.channels, source.channels) for source in inputs)
+        return tuple(Passes(position, count) for position, count in enumerate(channels))
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Shortcut as Module

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
 from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, same_shape, training_only
+from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -79,6 +80,11 @@ class Softmax(Layer):
                 expected=f"groups that divide {shape.elements}",
             )
         return same_shape(inputs)
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        # Groups cut the flattened map; they are groups of channels if each holds whole channels.
+        groups = 1 if self.spatial or output.channels % self.groups else self.groups
+        return (Mixes(0, learned=False, groups=groups),)
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Softmax as Module

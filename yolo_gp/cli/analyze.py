@@ -1,0 +1,129 @@
+"""`yolo-gp analyze`: the gradient paths of networks."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from yolo_gp.cli.flags import JsonOption, SizeOption, StrictOption, parse_size, print_warnings
+from yolo_gp.errors import ExitCode, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from yolo_gp.analysis.path_tables import Analysis
+
+_Cfgs = Annotated[
+    list[str],
+    typer.Argument(metavar="CFG...", help="Cfg files, or names of ones that come with yolo-gp."),
+]
+_Layer = Annotated[
+    int | None,
+    typer.Option("--layer", help="Show this layer, as numbered in the cfg, with actual paths."),
+]
+_FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if",
+        metavar="CONDITION",
+        help="Exit with 1 if a figure is so, as in 'longest_shortest>12'. May be repeated.",
+    ),
+]
+_OPERATORS = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+def analyze(
+    cfgs: _Cfgs,
+    layer: _Layer = None,
+    fail_if: _FailIf = None,
+    size: SizeOption = None,
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """Show timestamps, sources and lengths of gradient paths; of several cfgs, side by side."""
+    from yolo_gp.analysis.path_tables import comparison_table, layer_text, paths_table
+
+    conditions = [_Condition(text) for text in fail_if or ()]
+    analyses = [_analysis(cfg, parse_size(size), strict=strict) for cfg in cfgs]
+    if layer is not None and (len(analyses) > 1 or as_json):
+        raise UsageError("--layer shows a layer of one cfg, as text\nexpected: one cfg, no --json")
+    if as_json:
+        print(_json(analyses))
+    elif layer is not None:
+        print(layer_text(analyses[0], _index(analyses[0], layer)))
+    else:
+        print(paths_table(analyses[0]) if len(analyses) == 1 else comparison_table(analyses))
+    broken = [text for condition in conditions for text in condition.broken_by(analyses)]
+    for text in broken:
+        print(text, file=sys.stderr)
+    if broken:
+        raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _analysis(cfg: str, size: tuple[int, int] | None, *, strict: bool) -> Analysis:
+    from yolo_gp.analysis.gradient_paths import gradient_paths
+    from yolo_gp.analysis.path_tables import Analysis
+    from yolo_gp.graph import read_graph
+    from yolo_gp.zoo import find_cfg
+
+    path = find_cfg(cfg)
+    graph = read_graph(path, input_size=size, strict=strict)
+    print_warnings(graph.warnings)
+    return Analysis(path.name, graph, gradient_paths(graph))
+
+
+def _json(analyses: list[Analysis]) -> str:
+    from yolo_gp.analysis.path_tables import SCHEMA_VERSION, paths_data
+
+    networks = [paths_data(analysis) for analysis in analyses]
+    return json.dumps({"schema_version": SCHEMA_VERSION, "networks": networks})
+
+
+def _index(analysis: Analysis, written: int) -> int:
+    """The layer of that number; of a macro's layers the last, which is its output."""
+    found = [node.index for node in analysis.graph.nodes if node.written == written]
+    if not found:
+        last = analysis.graph.nodes[-1].written
+        raise UsageError(f"--layer {written} is no layer of {analysis.name}\nexpected: 0 to {last}")
+    return found[-1]
+
+
+class _Condition:
+    """A condition on a network's figures, such as `longest_shortest>12`."""
+
+    def __init__(self, text: str) -> None:
+        from yolo_gp.analysis.path_tables import FIGURE_NAMES
+
+        match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*([0-9]+(?:\.[0-9]+)?)\s*", text)
+        if not match or match[1] not in FIGURE_NAMES:
+            suggestion = did_you_mean(match[1], FIGURE_NAMES) if match else None
+            raise UsageError(
+                f"--fail-if {text!r} is no condition\nexpected: a figure, an operator and a "
+                f"number, as in 'longest_shortest>12'; figures: {', '.join(FIGURE_NAMES)}"
+                + (f"\nhelp: {suggestion}" if suggestion else "")
+            )
+        self._text = text.strip()
+        self._figure = match[1]
+        self._holds = _OPERATORS[match[2]]
+        self._bound = float(match[3])
+
+    def broken_by(self, analyses: list[Analysis]) -> list[str]:
+        """A line for each network for which the condition holds."""
+        from yolo_gp.analysis.path_tables import figures
+
+        found = ((analysis.name, figures(analysis)[self._figure]) for analysis in analyses)
+        return [
+            f"{name}: {self._text}: {self._figure} is {value}"
+            for name, value in found
+            if self._holds(value, self._bound)
+        ]
