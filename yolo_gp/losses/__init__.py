@@ -1,0 +1,1 @@
+"""What heads train with: losses on plain tensors, one file per family."""
