@@ -9,6 +9,16 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def cache_of_this_test(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No test reads or fills the user's own cache."""
+    monkeypatch.setenv("YOLO_GP_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.delenv("YOLO_GP_MIRROR", raising=False)
+    monkeypatch.delenv("YOLO_GP_OFFLINE", raising=False)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """../shared of the project: real cfgs, weights, images, Darknet's own output."""

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from yolo_gp.cards import Expected, ModelCard, PrintedFigure, PublishedRow, read_card
+from yolo_gp.cards import (
+    Expected,
+    ModelCard,
+    PrintedAccuracy,
+    PrintedFigure,
+    PublishedRow,
+    read_card,
+)
 from yolo_gp.errors import DataError, ExitCode
 
 CARD = """name = "tiny"
@@ -50,6 +57,8 @@ params_count = "P_w"
 flops = 13
 flops_count = "D1"
 at = [320, 416]
+accuracy = {{ "mask AP" = 41.10, AP = 51 }}
+accuracy_data = "COCO val"
 note = "another input"
 """
     assert read_card(written(tmp_path, text)) == ModelCard(
@@ -73,6 +82,10 @@ note = "another input"
                 at=(320, 416),
                 source="arXiv 2211.04800",
                 note="another input",
+                accuracy=(
+                    PrintedAccuracy("AP", Decimal(51), "COCO val"),
+                    PrintedAccuracy("mask AP", Decimal("41.10"), "COCO val"),
+                ),
             ),
         ),
     )
@@ -144,6 +157,23 @@ WRONG = {
     ),
     CARD + EXPECTED + PUBLISHED + 'params = nan\nparams_count = "P_w"\n': (
         "[[published]] 1: params = NaN will not do\nexpected: a number above 0"
+    ),
+    CARD + EXPECTED + PUBLISHED + "accuracy = { AP = 51.0 }\n": (
+        "[[published]] 1: accuracy_data is missing\nexpected: a text of at least one letter"
+    ),
+    CARD + EXPECTED + PUBLISHED + 'accuracy_data = "COCO val"\n': (
+        "[[published]] 1: accuracy is missing\nexpected: a table [accuracy]"
+    ),
+    CARD + EXPECTED + PUBLISHED + 'accuracy_data = "COCO val"\naccuracy = {}\n': (
+        "[[published]] 1: accuracy = {} will not do\nexpected: a table [accuracy]"
+    ),
+    CARD + EXPECTED + PUBLISHED + 'accuracy_data = "COCO val"\naccuracy = { AP = 100.1 }\n': (
+        "[[published]] 1: [accuracy] AP = 100.1 will not do\n"
+        "expected: percent: above 0, at most 100"
+    ),
+    CARD + EXPECTED + PUBLISHED + 'accuracy_data = "COCO val"\naccuracy = { mask_AP = 51 }\n': (
+        "[[published]] 1: [accuracy] mask_AP is no key of a card\n"
+        "expected: AP, AP50, AP75, mask AP, mask AP75, top-1\nhelp: did you mean mask AP?"
     ),
 }  # fmt: skip
 

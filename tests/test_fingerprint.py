@@ -79,7 +79,20 @@ def test_a_change_of_the_computation_changes_the_fingerprint(old: str, new: str)
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [("elan", "yolov7"), ("elan-tiny", "yolov7-tiny"), ("yolov3", "yolov3")]
+    ("ours", "theirs"),
+    [
+        ("elan", "yolov7"),
+        ("elan-tiny", "yolov7-tiny"),
+        ("yolov7x", "yolov7x"),
+        ("yolov3", "yolov3"),
+        ("yolov3-tiny", "yolov3-tiny"),
+        ("yolov3-spp", "yolov3-spp"),
+        ("yolov4", "yolov4"),
+        ("yolov4-tiny", "yolov4-tiny"),
+        ("yolov4-csp", "yolov4-csp"),
+        ("yolor-csp", "yolov4-csp-swish"),
+        ("yolov4x-mish", "yolov4x-mish"),
+    ],
 )
 def test_a_packaged_cfg_has_the_fingerprint_of_the_network_whose_weights_it_takes(
     shared: Path, ours: str, theirs: str

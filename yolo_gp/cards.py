@@ -17,6 +17,9 @@ Status = Literal["exact", "reconstructed", "paper disagrees"]
 """Our figures are the published ones; or the structure is a guess that comes near them; or the
 published figures belong to no single network."""
 
+AccuracyFigure = Literal["AP", "AP50", "AP75", "mask AP", "mask AP75", "top-1"]
+"""COCO's figures for boxes and for masks; the share of images whose best class is right."""
+
 MILLION, BILLION = 10**6, 10**9
 
 
@@ -36,6 +39,20 @@ class PrintedFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class PrintedAccuracy:
+    """How well a trained network did, as somebody published it.
+
+    Fields:
+        value: percent, with the digits that were printed.
+        data: what it was measured on, such as "COCO val".
+    """
+
+    figure: AccuracyFigure
+    value: Decimal
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedRow:
     """One row of a published table that a card stands for.
 
@@ -47,6 +64,7 @@ class PublishedRow:
         at: (height, width) of the input, if it is not the card's.
         source: where the figures were read.
         note: why ours differ; None if the card's note says it.
+        accuracy: of the network that the publisher trained, in the order of AccuracyFigure.
     """
 
     table: str
@@ -57,6 +75,7 @@ class PublishedRow:
     at: tuple[int, int] | None
     source: str
     note: str | None
+    accuracy: tuple[PrintedAccuracy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +188,22 @@ def _read_published(table: _Table) -> PublishedRow:
         at=table.size("at", required=False),
         source=table.text("source") or "",
         note=table.text("note", required=False),
+        accuracy=_read_accuracy(table),
     )
     table.finish()
     return found
+
+
+def _read_accuracy(table: _Table) -> tuple[PrintedAccuracy, ...]:
+    """`accuracy = { AP = 51.0 }` with `accuracy_data = "COCO val"`; each needs the other."""
+    if not table.has("accuracy") and not table.has("accuracy_data"):
+        return ()
+    figures = table.table("accuracy")
+    data = table.text("accuracy_data") or ""
+    choices: tuple[AccuracyFigure, ...] = get_args(AccuracyFigure)
+    read = [(figure, figures.percent(figure)) for figure in choices]
+    figures.finish()
+    return tuple(PrintedAccuracy(figure, value, data) for figure, value in read if value)
 
 
 def _read_figure(
@@ -227,13 +259,18 @@ class _Table:
     def decimal(self, key: str) -> Decimal | None:
         return self._get(key, _to_decimal, "a number above 0", True)
 
+    def percent(self, key: str) -> Decimal | None:
+        """A number of percent, if the table has one."""
+        return self._get(key, _to_percent, "percent: above 0, at most 100", False)
+
     def choice(self, key: str, choices: Collection[str]) -> str | None:
         expected = "one of " + ", ".join(f'"{choice}"' for choice in choices)
         return self._get(key, lambda value: value if value in choices else None, expected, True)
 
     def table(self, key: str) -> _Table:
         content = self._get(key, _to_table, f"a table [{key}]", True)
-        return _Table(content or {}, f"[{key}] ", self._problems if content is not None else [])
+        problems = self._problems if content is not None else []
+        return _Table(content or {}, f"{self._name}[{key}] ", problems)
 
     def tables(self, key: str) -> list[_Table]:
         contents = self._get(key, _to_tables, f"tables [[{key}]]", False)
@@ -280,8 +317,13 @@ def _to_decimal(value: object) -> Decimal | None:
     return number if number.is_finite() and number > 0 else None
 
 
+def _to_percent(value: object) -> Decimal | None:
+    number = _to_decimal(value)
+    return number if number is not None and number <= 100 else None
+
+
 def _to_table(value: object) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and value else None
 
 
 def _to_tables(value: object) -> list[dict[str, Any]] | None:

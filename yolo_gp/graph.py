@@ -48,7 +48,7 @@ class Graph:
     @property
     def cfg_text(self) -> str:
         """The text it was compiled from, with "\\n" as line ends; it may name another size."""
-        return "".join(f"{line}\n" for line in self.spec.net.span.source.lines)
+        return "\n".join(self.spec.net.span.source.lines).rstrip("\n") + "\n"
 
     @functools.cached_property
     def users(self) -> tuple[tuple[int, ...], ...]:

@@ -257,7 +257,27 @@ def card_text(card: ModelCard) -> str:
     for row in compare(card, card.published):
         tables.setdefault(row.published.table, []).append(row)
     compared = [ComparedTable(name, tuple(rows)) for name, rows in tables.items()]
-    return "\n\n".join([*parts, *([comparison_text(compared)] if compared else [])])
+    parts += [comparison_text(compared)] if compared else []
+    parts += [_accuracy_text(card)] if any(row.accuracy for row in card.published) else []
+    return "\n\n".join(parts)
+
+
+def _accuracy_text(card: ModelCard) -> str:
+    """What was published about trained networks, a line per figure."""
+    lines = [
+        (
+            row.row,
+            format_size(row.at or card.input_size),
+            found.figure,
+            f"{found.value} %",
+            found.data,
+            row.table,
+        )
+        for row in card.published
+        for found in row.accuracy
+    ]
+    header = ("row", "input", "accuracy", "", "data", "table")
+    return align([header, *lines], {3})
 
 
 def _counts(card: ModelCard) -> Counts:
@@ -270,8 +290,18 @@ def card_data(card: ModelCard) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         **_card_data(card),
         "counts": count_data(_counts(card)),
-        "published": [row_data(row) for row in compare(card, card.published)],
+        "published": [
+            {**row_data(row), "accuracy": _accuracy_data(row.published)}
+            for row in compare(card, card.published)
+        ],
     }
+
+
+def _accuracy_data(published: PublishedRow) -> list[dict[str, Any]]:
+    return [
+        {"figure": found.figure, "value": float(found.value), "unit": "%", "data": found.data}
+        for found in published.accuracy
+    ]
 
 
 def markdown(cards: Iterable[ModelCard]) -> str:

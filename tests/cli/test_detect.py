@@ -52,21 +52,81 @@ def test_without_weights_it_says_what_to_do_and_runs_nothing(
     assert result.returncode == 4
     assert result.stdout == ""
     assert result.stderr == (
-        f"error: no weights are given for {tiny}\n"
-        "expected: --weights FILE, a Darknet .weights file\n"
-        "help: take the file that was published with this cfg, or try the network out with "
-        "--random-weights\n"
+        f"error: there are no pretrained weights for {tiny}\n"
+        "expected: --weights FILE with weights that were made for this cfg\n"
+        "help: `yolo-gp zoo list` names what can be had; --random-weights tries a network out "
+        "untrained\n"
     )
 
 
-def test_without_weights_a_known_model_gets_its_address(
-    yolo_gp: Run, tiny: Path, photo: Path
+def test_offline_the_weights_that_belong_to_a_cfg_are_named_with_their_address(
+    yolo_gp: Run, photo: Path
 ) -> None:
-    known = tiny.rename(tiny.with_name("yoloface-50k.cfg"))
-    result = yolo_gp("detect", "--cfg", known, photo)
+    result = yolo_gp("detect", "--cfg", "elan.cfg", "--offline", photo)
     assert result.returncode == 4
-    assert "https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/" in result.stderr
-    assert "7372441aa4e9b5ed90fa4e2c78a0a609c36e8837d43827324e4ce1f292af7b58" in result.stderr
+    assert "yolov7.weights: 147898248 bytes" in result.stderr
+    assert "github.com/WongKinYiu/yolov7/releases/download/v0.1/yolov7.weights" in result.stderr
+
+
+def test_neither_cfg_nor_weights_is_an_error(yolo_gp: Run, photo: Path) -> None:
+    result = yolo_gp("detect", photo)
+    assert (result.returncode, result.stderr) == (
+        2,
+        "error: neither a cfg nor weights are given\n"
+        "expected: --cfg CFG, or --weights FILE with a file that `yolo-gp convert` wrote\n",
+    )
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch, shared: Path, tmp_path: Path) -> Path:
+    """A mirror of the pretrained models that are at hand."""
+    folder = tmp_path / "mirror"
+    for weights in (shared / "data/models").glob("*.weights"):
+        for file in (weights, weights.with_suffix(".cfg")):
+            place = folder / weights.stem / file.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(file)
+    monkeypatch.setenv("YOLO_GP_MIRROR", folder.as_uri())
+    return folder
+
+
+def found_classes(run: Run, photo: Path, *flags: object) -> tuple[set[str], str]:
+    result = run("detect", "--json", "--no-save", *flags, photo)
+    assert result.returncode == 0, result.stderr
+    objects = json.loads(result.stdout)["images"][0]["detections"]
+    return {found["name"] for found in objects}, result.stderr
+
+
+def test_a_models_name_is_enough_to_detect_with_it(
+    yolo_gp: Run, mirror: Path, shared: Path
+) -> None:
+    photo = shared / "data/coco-mini/images/val/000000000139.jpg"
+    classes, said = found_classes(yolo_gp, photo, "--cfg", "yolo-fastest-1.1")
+    assert {"tvmonitor", "chair"} <= classes  # names come with the model
+    assert "weights: those of yolo-fastest-1.1 (same name as yolo-fastest-1.1.cfg)" in said
+    assert "licence: YOLO LICENSE version 2" in said
+    assert found_classes(yolo_gp, photo, "--weights", "yolo-fastest-1.1", "--offline")[0] == classes
+
+
+def test_weights_are_found_by_the_network_whatever_the_cfg_is_called(
+    yolo_gp: Run, mirror: Path, shared: Path, tmp_path: Path
+) -> None:
+    photo = shared / "data/coco-mini/images/val/000000000139.jpg"
+    renamed = tmp_path / "mine.cfg"
+    renamed.write_bytes((shared / "data/models/yolo-fastest-1.1.cfg").read_bytes())
+    classes, said = found_classes(yolo_gp, photo, "--cfg", renamed)
+    assert "weights: those of yolo-fastest-1.1 (same network as mine.cfg)" in said
+    assert "tvmonitor" in classes
+
+
+def test_a_converted_file_is_enough_to_detect_with(
+    yolo_gp: Run, mirror: Path, shared: Path, tmp_path: Path
+) -> None:
+    photo = shared / "data/coco-mini/images/val/000000000139.jpg"
+    one = tmp_path / "one.safetensors"
+    assert yolo_gp("convert", "yolo-fastest-1.1", one).returncode == 0
+    classes, _ = found_classes(yolo_gp, photo, "--weights", one)
+    assert classes == found_classes(yolo_gp, photo, "--cfg", "yolo-fastest-1.1")[0]
 
 
 def test_json_is_one_object_with_pixel_boxes(yolo_gp: Run, tiny: Path, photo: Path) -> None:

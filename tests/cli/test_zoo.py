@@ -42,6 +42,43 @@ macs = 55296000
 """
 
 
+MANIFEST = {
+    "schema_version": 2,
+    "class_lists": {"things": ["cup", "pan"]},
+    "models": [
+        {
+            "name": "wide-net",
+            "cfg": "wide.cfg",
+            "fingerprint": None,
+            "input_size": [32, 64],
+            "classes": "things",
+            "published": [
+                {
+                    "figure": "AP50",
+                    "value": 24.4,
+                    "unit": "%",
+                    "data": "COCO val",
+                    "size": None,
+                    "source": "its README",
+                }
+            ],
+            "files": [
+                {
+                    "name": "wide-net.weights",
+                    "format": "darknet",
+                    "urls": ["https://a.example/w", "https://b.example/w"],
+                    "bytes": 112020,
+                    "sha256": None,
+                    "sha1": "c" * 40,
+                    "licence": "MIT",
+                    "source": "https://a.example",
+                }
+            ],
+        }
+    ],
+}
+
+
 def row(table: str, label: str, more: str = "") -> str:
     return f'[[published]]\ntable = "{table}"\nrow = "{label}"\nsource = "its PDF"\n{more}\n'
 
@@ -67,8 +104,19 @@ def own_zoo(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
         CARD.replace("NAME", "wider").replace("NOTE", "")
         + row("ELAN paper, table 3", "Wider", 'params = 0.03\nparams_count = "P_w"\nposition = 3')
     )
+    (root / "weights_manifest.json").write_text(json.dumps(MANIFEST))
     monkeypatch.setattr(zoo, "data_root", lambda: root)
+    monkeypatch.setenv("YOLO_GP_HOME", str(root / "home"))
     return root / "zoo"
+
+
+@pytest.fixture
+def cached_weights(own_zoo: Path) -> Path:
+    """The weights of wide-net, as far as their length shows."""
+    path = own_zoo.parent / "home/models/wide-net/wide-net.weights"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(112020))
+    return path
 
 
 def test_list_names_every_card_on_a_line(yolo_gp: Run, own_zoo: Path) -> None:
@@ -77,7 +125,17 @@ def test_list_names_every_card_on_a_line(yolo_gp: Run, own_zoo: Path) -> None:
         "model input parameters MACs status".split(),
         "wide 32x64 29,000 55,296,000 exact one wide convolution".split(),
         "wider 32x64 29,000 55,296,000 exact one wide convolution".split(),
+        [],
+        "pretrained input classes weights, bytes cached licence".split(),
+        "wide-net 32x64 2 things 112,020 no MIT".split(),
     ]
+
+
+def test_list_says_what_is_cached(yolo_gp: Run, cached_weights: Path) -> None:
+    line = yolo_gp("zoo", "list").stdout.splitlines()[-1]
+    assert line.split() == "wide-net 32x64 2 things 112,020 yes MIT".split()
+    cached_weights.write_bytes(b"half")
+    assert "no MIT" in " ".join(yolo_gp("zoo", "list").stdout.split())
 
 
 def test_list_as_json(yolo_gp: Run, own_zoo: Path) -> None:
@@ -120,11 +178,95 @@ def test_show_as_json(yolo_gp: Run, own_zoo: Path) -> None:
     ]
 
 
+PRETRAINED = """wide-net: pretrained weights
+
+cfg      wide.cfg (comes with yolo-gp)
+classes  2 (things)
+input    32x64 (height x width)
+
+wide-net.weights
+address  https://a.example/w
+address  https://b.example/w
+bytes    112,020
+sha256   none known
+sha1     cccccccccccccccccccccccccccccccccccccccc
+licence  MIT
+source   https://a.example
+cached   no
+
+published          input  data      source
+AP50       24.4 %         COCO val  its README
+"""
+
+
+def test_show_of_a_pretrained_model_prints_its_entry(yolo_gp: Run, own_zoo: Path) -> None:
+    assert yolo_gp("zoo", "show", "wide-net").stdout == PRETRAINED
+
+
+def test_show_of_a_pretrained_model_says_where_it_is_and_what_is_pinned(
+    yolo_gp: Run, cached_weights: Path
+) -> None:
+    pins = {"schema_version": 1, "pins": {"wide-net/wide-net.weights": "d" * 64}}
+    (cached_weights.parent.parent.parent / "pins.json").write_text(json.dumps(pins))
+    output = yolo_gp("zoo", "show", "wide-net").stdout
+    assert f"cached   {cached_weights}\n" in output
+    assert f"sha256   none known; pinned: {'d' * 64}\n" in output
+
+
+def test_show_of_a_card_with_weights_prints_both(yolo_gp: Run, own_zoo: Path) -> None:
+    card = own_zoo / "wide.toml"
+    card.write_text(card.read_text().replace("recipe =", 'weights = "wide-net"\nrecipe ='))
+    output = yolo_gp("zoo", "show", "wide").stdout
+    assert output.startswith("wide: one wide convolution\n")
+    assert output.endswith(PRETRAINED)
+
+
+def test_show_of_a_pretrained_model_as_json(yolo_gp: Run, cached_weights: Path) -> None:
+    found = json.loads(yolo_gp("zoo", "show", "wide-net", "--json").stdout)
+    assert (found["schema_version"], found["name"]) == (1, "wide-net")
+    assert found["pretrained"] == {
+        "name": "wide-net",
+        "cfg": "wide.cfg",
+        "fingerprint": None,
+        "input_size": [32, 64],
+        "classes": ["cup", "pan"],
+        "cached": True,
+        "files": [
+            {
+                "name": "wide-net.weights",
+                "format": "darknet",
+                "urls": ["https://a.example/w", "https://b.example/w"],
+                "bytes": 112020,
+                "sha256": None,
+                "sha1": "c" * 40,
+                "licence": "MIT",
+                "source": "https://a.example",
+                "path": str(cached_weights),
+            }
+        ],
+        "published": [
+            {
+                "figure": "AP50",
+                "value": 24.4,
+                "unit": "%",
+                "data": "COCO val",
+                "size": None,
+                "source": "its README",
+            }
+        ],
+    }
+    assert json.loads(yolo_gp("zoo", "list", "--json").stdout)["pretrained"] == [
+        found["pretrained"]
+    ]
+    assert json.loads(yolo_gp("zoo", "show", "wide", "--json").stdout)["pretrained"] is None
+
+
 def test_show_of_an_unknown_model_is_a_usage_error(yolo_gp: Run, own_zoo: Path) -> None:
     result = yolo_gp("zoo", "show", "widerr")
     assert result.returncode == 2
     assert result.stderr.startswith("error: there is no model widerr in the zoo\n")
     assert result.stderr.endswith("help: did you mean wider?\n")
+    assert "did you mean wide-net?" in yolo_gp("zoo", "show", "wide-nett").stderr
 
 
 def test_a_wrong_card_is_a_data_error(yolo_gp: Run, own_zoo: Path) -> None:
@@ -132,6 +274,13 @@ def test_a_wrong_card_is_a_data_error(yolo_gp: Run, own_zoo: Path) -> None:
     result = yolo_gp("zoo", "list")
     assert result.returncode == 5
     assert f"error: {own_zoo / 'wider.toml'}: name = 3 will not do\n" in result.stderr
+
+
+def test_a_wrong_manifest_is_a_data_error(yolo_gp: Run, own_zoo: Path) -> None:
+    (own_zoo.parent / "weights_manifest.json").write_text('{"schema_version": 1}')
+    result = yolo_gp("zoo", "list")
+    assert result.returncode == 5
+    assert "weights_manifest.json: schema_version = 1 will not do\nexpected: 2\n" in result.stderr
 
 
 def test_table_paper_puts_ours_beside_the_papers_in_the_papers_order(

@@ -108,6 +108,25 @@ def test_boxes_scores_and_coefficients_are_those_of_the_formulas_row_by_row(
         assert torch.equal(recipe.prototypes, prototypes[image])
 
 
+@pytest.mark.parametrize("section", [PLAIN, WITH_MASKS])
+def test_all_cells_are_decoded_as_candidates_are_whatever_their_scores(section: str) -> None:
+    box, classes = random_map(4 * BINS, (3, 5), 2, 1), random_map(CLASSES, (3, 5), 2, 2)
+    masks, prototypes = random_map(MASKS, (3, 5), 2, 3), random_map(MASKS, (9, 11), 2, 4)
+    maps = [box, classes, masks, prototypes] if section == WITH_MASKS else [box, classes]
+    found = head_of(section).decode_all(maps, (96, 160))
+    for image in range(2):
+        expected = decoded(box[image], classes[image], (96, 160), threshold=-1)
+        boxes, scores, cells = (torch.tensor(column) for column in zip(*expected, strict=True))
+        assert cells.tolist() == list(range(15))
+        torch.testing.assert_close(found.boxes_cxcywh_norm[image], boxes, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found.scores[image], scores, rtol=1e-5, atol=1e-6)
+        if section == PLAIN:
+            assert found.coefficients is None
+        else:
+            assert found.coefficients is not None
+            assert torch.equal(found.coefficients[image], masks[image].flatten(1).T)
+
+
 def test_a_peak_at_one_bin_puts_the_side_that_many_cells_away() -> None:
     box = torch.zeros(1, 4 * BINS, 2, 4)
     for side, distance in enumerate((1, 0, 3, 2)):  # left, top, right, bottom

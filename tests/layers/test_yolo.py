@@ -118,6 +118,19 @@ def test_boxes_and_scores_are_those_of_the_formulas_in_darknets_order(
             assert found.scores[index].tolist() == pytest.approx(scores, rel=1e-5)
 
 
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_all_places_are_decoded_as_candidates_are_whatever_their_scores(setting: Setting) -> None:
+    raw = map_of(setting, (3, 5), batch=2)
+    found = head_of(setting).decode_all([raw], (96, 160))
+    assert found.coefficients is None
+    for image in range(2):
+        expected = decoded(setting, raw[image], (96, 160), threshold=-1)
+        assert len(expected) == 3 * 5 * len(MASK)
+        boxes, scores = (torch.tensor(column) for column in zip(*expected, strict=True))
+        torch.testing.assert_close(found.boxes_cxcywh_norm[image], boxes, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found.scores[image], scores, rtol=1e-5, atol=1e-6)
+
+
 def test_cells_come_row_by_row_and_anchors_inside_a_cell() -> None:
     raw = torch.zeros(1, len(MASK) * ENTRIES, 2, 2)
     (found,) = head_of(Setting()).decode([raw], (100, 100), 0.4)

@@ -121,6 +121,21 @@ def test_boxes_scores_and_coefficients_are_those_of_the_formulas(
         assert torch.equal(recipe.prototypes, prototypes[image])
 
 
+@each_setting
+def test_all_places_are_decoded_with_their_coefficients(setting: Setting) -> None:
+    raw, prototypes = random_map(len(MASK) * ENTRIES, (3, 5), 2), random_map(MASKS, (9, 7), 2)
+    found = head_of(setting).decode_all([raw, prototypes], (96, 160))
+    for image in range(2):
+        expected = decoded(setting, raw[image], (96, 160), threshold=-1)
+        boxes, scores, coefficients = (
+            torch.tensor(column) for column in zip(*expected, strict=True)
+        )
+        torch.testing.assert_close(found.boxes_cxcywh_norm[image], boxes, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found.scores[image], scores, rtol=1e-5, atol=1e-6)
+        assert found.coefficients is not None
+        assert torch.equal(found.coefficients[image], coefficients)
+
+
 def test_objectness_that_only_equals_the_threshold_is_dropped_with_its_coefficients() -> None:
     raw = torch.zeros(1, len(MASK) * ENTRIES, 1, 2)
     raw[0, 4, 0, 1] = 1.0  # the others have sigmoid(0) = 0.5 exactly

@@ -19,9 +19,9 @@ from torch import fx
 from yolo_gp.errors import WeightsError
 from yolo_gp.graph import Graph, compile_text, read_graph
 from yolo_gp.network import compile_network, fold_batch_norm, initialise
-from yolo_gp.weights.darknet import load_weights, save_weights
+from yolo_gp.weights.darknet import load_prefix, load_weights, save_weights
 from yolo_gp.weights.header import WeightsHeader, read_header
-from yolo_gp.weights.layout import float_count
+from yolo_gp.weights.layout import file_layout, float_count
 
 NET = "[net]\nchannels=3\nheight=4\nwidth=4\n"
 CONVOLUTION = "[convolutional]\nfilters=2\nactivation=linear\n"
@@ -240,7 +240,7 @@ def test_a_layer_that_shares_weights_takes_nothing_from_the_file(tmp_path: Path)
         (2, 0, "layer 0 [convolutional], batch_norm.weight", 28, 2, 2),
         (8, 0, "layer 0 [convolutional], convolution.weight", 52, 6, 6),
         (10, 3, "layer 0 [convolutional], convolution.weight", 52, 6, 4),
-        (14, 0, "layer 1 [connected], linear.bias", 76, 2, 2),
+        (14, 1, "layer 1 [connected], linear.bias", 76, 2, 2),
         (79, 0, "layer 1 [connected], linear.weight", 84, 64, 1),
     ],
 )
@@ -255,6 +255,18 @@ def test_a_short_file_is_refused_with_the_place_where_it_ends(
         "expected: 80 floats after the 20-byte header (340 bytes), "
         f"found: {floats} floats ({20 + 4 * floats + odd_bytes} bytes)\n"
         "help: the file was cut off, or belongs to another cfg (classes, filters)"
+    )
+
+
+def test_a_file_that_ends_between_sections_is_named_a_prefix(tmp_path: Path) -> None:
+    path = tmp_path / "net.conv.1"
+    path.write_bytes(HEADER + counting(14).tobytes())
+    assert failure(PAIR, path) == (
+        f"{path} is too short for this cfg: it ends exactly after layer 0, as a prefix such as "
+        "AlexeyAB's .conv.1 does\n"
+        "expected: 80 floats after the 20-byte header (340 bytes), found: 14 floats (76 bytes)\n"
+        "help: a prefix starts a training, it does not run; or the file was cut off, or belongs to "
+        "another cfg"
     )
 
 
@@ -363,6 +375,79 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     absent = tmp_path / "absent.weights"
     assert failure(PAIR, absent) == f"cannot read weights {absent}: no such file or directory"
     assert failure(PAIR, tmp_path) == f"cannot read weights {tmp_path}: is a directory"
+
+
+# -- prefixes --------------------------------------------------------------------------------------
+
+POOLED = f"{NORMED}[maxpool]\nsize=1\nstride=1\n{CONVOLUTION}"  # 14 floats, none, 2 + 4
+
+
+def test_a_prefix_fills_the_first_sections_only(tmp_path: Path) -> None:
+    path = tmp_path / "net.conv.1"
+    path.write_bytes(HEADER + counting(14).tobytes())
+    graph, network = prepared(POOLED)
+    header, cutoff = load_prefix(path, graph, network)
+    assert (header.seen, cutoff) == (77, 1)
+    assert values(network, "convolutional_0.convolution.weight") == list(range(8, 14))
+    assert network.get_parameter("convolutional_2.convolution.weight").isnan().all()
+    # The pool between has no weights, so a prefix of 2 sections has the same bytes.
+    for sections in (1, 2):
+        save_weights(tmp_path / "out.weights", graph, network, header, sections)
+        assert (tmp_path / "out.weights").read_bytes() == path.read_bytes()
+
+
+def test_a_whole_file_is_no_prefix(tmp_path: Path) -> None:
+    path = tmp_path / "whole.weights"
+    path.write_bytes(HEADER + counting(20).tobytes())
+    graph, network = prepared(POOLED)
+    assert load_prefix(path, graph, network)[1] is None
+    assert values(network, "convolutional_2.convolution.weight") == [16, 17, 18, 19]
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (20 + 4 * 13, "it ends in layer 0 [convolutional], convolution.weight, which starts at"),
+        (20 + 4 * 14 + 1, "it ends in layer 2 [convolutional], convolution.bias, which starts at"),
+        (20 + 4 * 16, "it ends in layer 2 [convolutional], convolution.weight, which starts at"),
+        (20, "it ends in layer 0 [convolutional], batch_norm.bias, which starts at"),
+        (20 + 4 * 21, "1 floats are left after layer 2 [convolutional], convolution.weight"),
+    ],
+)
+def test_a_prefix_ends_between_sections(size: int, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "cut.weights"
+    path.write_bytes((HEADER + counting(30).tobytes())[:size])
+    graph, network = prepared(POOLED)
+    with pytest.raises(WeightsError) as caught:
+        load_prefix(path, graph, network)
+    assert message in str(caught.value)
+
+
+def test_a_prefix_ends_between_macros_not_within_one(tmp_path: Path) -> None:
+    csp = f"{CONVOLUTION}[csp]\nfilters=4\nrepeat=1\n{CONVOLUTION}"
+    graph, network = prepared(csp)
+    ends = {placed.node.written: placed.end for placed in file_layout(graph)}
+    within = next(p.end for p in file_layout(graph) if p.node.written == 1)
+    for floats, cutoff in ((ends[0], 1), (ends[1], 2)):
+        path = tmp_path / "net.weights"
+        path.write_bytes(HEADER + counting(floats).tobytes())
+        assert load_prefix(path, graph, network)[1] == cutoff
+    path.write_bytes(HEADER + counting(within).tobytes())
+    with pytest.raises(WeightsError, match="it ends in layer 1 "):
+        load_prefix(path, graph, network)
+
+
+def test_the_first_29_sections_of_yolov4_tiny_are_alexeyabs_conv_29(
+    shared: Path, tmp_path: Path
+) -> None:
+    graph = read_graph(shared / "data/cfg-corpus/AlexeyAB-darknet/yolov4-tiny.cfg")
+    network = compile_network(graph)
+    path = tmp_path / "yolov4-tiny.conv.29"
+    save_weights(path, graph, network, cutoff=29)
+    assert path.stat().st_size == 19_789_716  # darknet.md 4.5, measured on Darknet itself
+    assert load_prefix(path, graph, network)[1] == 29
+    with pytest.raises(WeightsError, match=r"ends exactly after layer 28, .* \.conv\.29 does"):
+        load_weights(path, graph, network)
 
 
 # -- saving ----------------------------------------------------------------------------------------

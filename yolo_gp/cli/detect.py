@@ -19,13 +19,16 @@ from yolo_gp.cli.flags import (
     JsonOption,
     MaxDetectionsOption,
     NamesOption,
+    OfflineOption,
     PresetOption,
     SizeOption,
     StrictOption,
     WeightsOption,
     parse_size,
+    print_notes,
     print_warnings,
 )
+from yolo_gp.cli.zoo_files import visible_cache
 from yolo_gp.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ _MANY = 8  # inputs from which a progress bar is worth its line
 
 def detect(
     sources: _Sources,
-    cfg: CfgOption,
+    cfg: CfgOption = None,
     weights: WeightsOption = None,
     names: NamesOption = None,
     preset: PresetOption = "darknet",
@@ -80,6 +83,7 @@ def detect(
     as_json: JsonOption = False,
     strict: StrictOption = False,
     random_weights: _RandomWeights = False,
+    offline: OfflineOption = False,
 ) -> None:
     """Find objects: prints a table (or JSON), writes annotated pictures."""
     from yolo_gp.tasks.detector import Detector, DetectorSettings
@@ -96,8 +100,9 @@ def detect(
     )
     varied = _varied(preset, confidence, iou, max_det)
     settings = DetectorSettings(model=model, preset=varied, device=device, dtype=dtype)
-    detector = Detector.load(settings)
+    detector = Detector.load(settings, cache=visible_cache(offline=offline))
     print_warnings(detector.graph.warnings)
+    print_notes(detector.notes)
     detector.class_filter = _class_ids(classes, detector)
     opened = open_sources(sources, stdin=sys.stdin, channels=detector.channels)
     folder = _result_folder(save_dir, wanted=save_txt or save_crops or not no_save)

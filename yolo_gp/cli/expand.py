@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yolo_gp.cli.flags import CfgArgument, OutOption, StrictOption, print_warnings, write_cfg
+from yolo_gp.cli.zoo_files import visible_cache
 
 
 def expand(cfg: CfgArgument, out: OutOption = None, strict: StrictOption = False) -> None:
@@ -15,7 +16,7 @@ def expand(cfg: CfgArgument, out: OutOption = None, strict: StrictOption = False
     from yolo_gp.plain import write_plain
     from yolo_gp.zoo import find_cfg
 
-    path = find_cfg(cfg)
+    path = find_cfg(cfg, visible_cache())
     content = read_content(path)
     plain = write_plain(content, compile_text(content, str(path), strict=strict))
     print_warnings(plain.notes)

@@ -14,13 +14,26 @@ from yolo_gp.errors import Diagnostic, UsageError
 from yolo_gp.files import write_atomically
 
 CfgArgument = Annotated[
-    str, typer.Argument(help="A cfg file, or the name of one that comes with yolo-gp.")
+    str,
+    typer.Argument(
+        help="A cfg file, or the name of one that comes with yolo-gp or of a pretrained model."
+    ),
 ]
 CfgOption = Annotated[
-    str, typer.Option("--cfg", help="A cfg file, or the name of one that comes with yolo-gp.")
+    str | None,
+    typer.Option(
+        "--cfg",
+        help="A cfg file, or the name of one that comes with yolo-gp or of a pretrained model; "
+        "not needed with weights that hold their cfg.",
+    ),
 ]
 WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", help="Darknet .weights file of that cfg.")
+    str | None,
+    typer.Option(
+        "--weights",
+        help="Darknet .weights, .safetensors, a torch state dict, or the name of a pretrained "
+        "model; by default the pretrained weights that belong to the cfg.",
+    ),
 ]
 NamesOption = Annotated[
     Path | None, typer.Option("--names", help="File with one class name a line.")
@@ -89,6 +102,12 @@ def print_warnings(warnings: Iterable[Diagnostic]) -> None:
     """Warnings about a cfg go to stderr; results alone go to stdout."""
     for warning in warnings:
         print(f"{warning.render()}\n", file=sys.stderr)
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """What the user should know about a model, on stderr, a line each."""
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 def write_cfg(content: bytes, out: Path | None) -> None:

@@ -12,6 +12,7 @@ from yolo_gp.cli.flags import (
     parse_size,
     print_warnings,
 )
+from yolo_gp.cli.zoo_files import visible_cache
 
 
 def info(
@@ -25,6 +26,6 @@ def info(
     from yolo_gp.graph import read_graph
     from yolo_gp.zoo import find_cfg
 
-    graph = read_graph(find_cfg(cfg), input_size=parse_size(size), strict=strict)
+    graph = read_graph(find_cfg(cfg, visible_cache()), input_size=parse_size(size), strict=strict)
     print_warnings(graph.warnings)
     print(json.dumps(layer_data(graph)) if as_json else layer_table(graph))

@@ -9,7 +9,10 @@ import typer
 
 from yolo_gp import __version__
 from yolo_gp.cli.analyze import analyze
+from yolo_gp.cli.compare import compare
+from yolo_gp.cli.convert import convert
 from yolo_gp.cli.detect import detect
+from yolo_gp.cli.doctor import doctor
 from yolo_gp.cli.expand import expand
 from yolo_gp.cli.info import info
 from yolo_gp.cli.make import make
@@ -29,6 +32,9 @@ app.command()(info)
 app.command()(analyze)
 app.command()(expand)
 app.command()(transform)
+app.command()(convert)
+app.command()(compare)
+app.command()(doctor)
 app.add_typer(make, name="make")
 app.add_typer(zoo, name="zoo")
 

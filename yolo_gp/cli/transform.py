@@ -15,6 +15,7 @@ from yolo_gp.cli.flags import (
     print_warnings,
     write_cfg,
 )
+from yolo_gp.cli.zoo_files import visible_cache
 from yolo_gp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def transform(
         width=width,
         keep=_budget(keep_params, keep_flops),
     )
-    path = find_cfg(cfg)
+    path = find_cfg(cfg, visible_cache())
     found = transform_cfg(read_content(path), str(path), settings, parse_size(size))
     print_warnings(found.after.warnings)
     print(report(found), file=sys.stderr)

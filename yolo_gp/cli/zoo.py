@@ -1,4 +1,4 @@
-"""`yolo-gp zoo`: the models that come with yolo-gp, and how their figures compare with papers."""
+"""`yolo-gp zoo`: the models that come with yolo-gp, their figures, and pretrained weights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from yolo_gp.cli.flags import JsonOption
+from yolo_gp.cli.zoo_files import add, path, pull, rm, verify
 from yolo_gp.errors import UsageError
 
 zoo = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The models that come with yolo-gp: list, show, table.",
+    help="The models that come with yolo-gp, and pretrained weights.",
 )
 
 
@@ -40,22 +41,36 @@ TableArgument = Annotated[
 
 @zoo.command("list")
 def list_models(as_json: JsonOption = False) -> None:
-    """Name every model, one a line, with what its card expects."""
-    from yolo_gp.zoo import model_cards
+    """Name every model, one a line, with what its card expects; then those that can be pulled."""
+    from yolo_gp.cache.tables import pretrained_data, pretrained_text
+    from yolo_gp.zoo import model_cards, open_cache, pretrained_models
     from yolo_gp.zoo_tables import list_data, list_text
 
-    cards = model_cards().values()
-    print(json.dumps(list_data(cards)) if as_json else list_text(cards))
+    cards, cache = model_cards().values(), open_cache()
+    pretrained = pretrained_models().values()
+    if as_json:
+        print(json.dumps({**list_data(cards), "pretrained": pretrained_data(pretrained, cache)}))
+        return
+    print(f"{list_text(cards)}\n\n{pretrained_text(pretrained, cache)}")
 
 
 @zoo.command()
 def show(name: NameArgument, as_json: JsonOption = False) -> None:
-    """Show a model's card, its counts in every convention, and published figures beside ours."""
-    from yolo_gp.zoo import find_card
+    """Show a model's card, its counts and published figures; and its pretrained weights."""
+    from yolo_gp.analysis.tables import SCHEMA_VERSION
+    from yolo_gp.cache.tables import model_data, model_text
+    from yolo_gp.zoo import find_listed, open_cache
     from yolo_gp.zoo_tables import card_data, card_text
 
-    card = find_card(name)
-    print(json.dumps(card_data(card)) if as_json else card_text(card))
+    found, cache = find_listed(name), open_cache()
+    card, model = found.card, found.pretrained
+    if as_json:
+        data = card_data(card) if card else {"schema_version": SCHEMA_VERSION, "name": found.name}
+        print(json.dumps({**data, "pretrained": model_data(model, cache) if model else None}))
+        return
+    texts = [card_text(card)] if card else []
+    texts += [model_text(model, cache)] if model else []
+    print("\n\n".join(texts))
 
 
 @zoo.command()
@@ -72,3 +87,7 @@ def table(name: TableArgument, as_json: JsonOption = False) -> None:
         return
     tables = paper_tables(cards)
     print(json.dumps(comparison_data(tables)) if as_json else comparison_text(tables))
+
+
+for command in (pull, verify, path, rm, add):
+    zoo.command()(command)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Head, ShapeProblem, check_equal_sizes
+from yolo_gp.layers.base import (
+    CommonKeys,
+    DenseCandidates,
+    Head,
+    ShapeProblem,
+    check_equal_sizes,
+)
 from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
 from yolo_gp.layers.nms_keys import parse_nms
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
@@ -130,14 +136,11 @@ class AnchorFree(Head):
         self, maps: Sequence[Tensor], input_size: tuple[int, int], threshold: float
     ) -> list[Candidates]:
         # `input_size` cancels out: distances count cells, and boxes are relative to the input.
-        width = maps[0].shape[3]
-        grid = maps[0].new_tensor((width, maps[0].shape[2])).float()
-        box, scores, *coefficients = (_cells(branch) for branch in maps[: len(self.layers)])
-        scores = scores.sigmoid()
+        box, scores, *coefficients = self._cells(maps)
         found = []
         for image in range(len(box)):
             kept = (scores[image] > threshold).any(1).nonzero().squeeze(1)
-            boxes = self._boxes(box[image, kept], kept, width) / grid.repeat(2)
+            boxes = self._boxes(box[image, kept], kept, maps[0].shape[2:])
             passed = scores[image, kept]
             passed = passed.where(passed > threshold, 0.0)
             own = coefficients[0][image, kept] if coefficients else None
@@ -145,16 +148,32 @@ class AnchorFree(Head):
             found.append(Candidates(boxes, passed, recipes))
         return found
 
-    def _boxes(self, logits: Tensor, cells: Tensor, width: int) -> Tensor:
-        """Centre and size (k, 4), in cells, of cells numbered row by row, from (k, 4 B) logits."""
+    def decode_all(self, maps: Sequence[Tensor], input_size: tuple[int, int]) -> DenseCandidates:
+        import torch
+
+        box, scores, *coefficients = self._cells(maps)
+        cells = torch.arange(box.shape[1], device=box.device)
+        boxes = self._boxes(box, cells, maps[0].shape[2:])
+        return DenseCandidates(boxes, scores, coefficients[0] if coefficients else None)
+
+    def _cells(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The branches as (N, H W, channels), cells row by row: boxes, scores, coefficients."""
+        box, classes, *coefficients = (_cells(branch) for branch in maps[: len(self.layers)])
+        return [box, classes.sigmoid(), *coefficients]
+
+    def _boxes(self, logits: Tensor, cells: Tensor, grid: Sequence[int]) -> Tensor:
+        """Boxes (..., k, 4) relative to the input, of (..., k, 4 B) logits of cells (k,)."""
         import torch
 
         from yolo_gp.layers.modules import expected_bin
 
-        distances = expected_bin(logits.reshape(-1, _SIDES, self.bins), dim=2)
-        before, after = distances[:, :2], distances[:, 2:]
+        height, width = grid
+        sides = logits.reshape(*logits.shape[:-1], _SIDES, self.bins)
+        distances = expected_bin(sides, dim=-1)
+        before, after = distances[..., :2], distances[..., 2:]
         centres = torch.stack((cells % width, cells // width), dim=1) + 0.5
-        return torch.cat((centres + (after - before) / 2, before + after), dim=1)
+        boxes = torch.cat((centres + (after - before) / 2, before + after), dim=-1)
+        return boxes / boxes.new_tensor((width, height, width, height))
 
     def label(self) -> str:
         return f"{self.classes} classes, {self.bins} bins{self.masks.label}"

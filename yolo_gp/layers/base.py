@@ -150,6 +150,21 @@ def training_only(*keys: str) -> Mapping[str, str]:
     return dict.fromkeys(keys, _TRAINING_ONLY)
 
 
+@dataclass(frozen=True, slots=True)
+class DenseCandidates:
+    """What a head says of all its K places, whatever their scores, in the order of its candidates.
+
+    Fields:
+        boxes_cxcywh_norm: (N, K, 4); centre and size, relative to the network input.
+        scores: (N, K, C); confidence per class (objectness included).
+        coefficients: (N, K, M) mask coefficients; None for a head without masks.
+    """
+
+    boxes_cxcywh_norm: Tensor
+    scores: Tensor
+    coefficients: Tensor | None = None
+
+
 class Layer(Protocol):
     """One section of a network, typed and frozen. One class per kind, in a file of its own.
 
@@ -282,6 +297,14 @@ class Head(Layer, Protocol):
             input_size: (height, width) of the network's input in pixels.
             threshold: candidates none of whose scores can exceed it are dropped, and class
                 scores that do not exceed it are 0.
+        """
+        ...
+
+    def decode_all(self, maps: Sequence[Tensor], input_size: tuple[int, int]) -> DenseCandidates:
+        """`decode` without a threshold, for the whole batch, in operations that can be traced.
+
+        Args:
+            maps: as in `decode`; only N may be unknown to the tracer.
         """
         ...
 

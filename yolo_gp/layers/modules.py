@@ -216,7 +216,8 @@ class BlockSum(nn.Module):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, self.stride, divisor_override=1) * self.scale
+        # Not divisor_override=1, which torch's ONNX exporter takes for the window's area.
+        return F.avg_pool2d(x, self.stride) * (self.stride**2 * self.scale)
 
 
 class Reorg(nn.Module):

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.errors import Span
 from yolo_gp.layers.anchors import Anchors, parse_anchors
-from yolo_gp.layers.base import CommonKeys, Head, ShapeProblem, same_shape, training_only
+from yolo_gp.layers.base import (
+    CommonKeys,
+    DenseCandidates,
+    Head,
+    ShapeProblem,
+    same_shape,
+    training_only,
+)
 from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
 from yolo_gp.layers.nms_keys import parse_darknet_nms
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
@@ -139,37 +146,56 @@ class Yolo(Head):
     def decode(
         self, maps: Sequence[Tensor], input_size: tuple[int, int], threshold: float
     ) -> list[Candidates]:
-        raw = maps[0].float()
-        batch, _, height, width = raw.shape
-        slots = len(self.anchors.mask)
-        cells = raw.reshape(batch, slots, self._entries, height * width).permute(0, 3, 1, 2)
-        cells = cells.reshape(batch, height * width * slots, self._entries)  # then by slot
-        objectness = cells[..., 4] if self._arrives_activated else cells[..., 4].sigmoid()
+        cells, objectness = self._cells(maps[0])
         found = []
-        for image in range(batch):
+        for image in range(len(cells)):
             kept = (objectness[image] > threshold).nonzero().squeeze(1)
             chosen = cells[image, kept]
-            boxes = self._boxes(chosen, kept, (height, width), input_size)
-            last = _BOX_AND_OBJECTNESS + self.classes
-            classes = chosen[:, _BOX_AND_OBJECTNESS:last]
-            classes = classes if self._arrives_activated else classes.sigmoid()
-            scores = objectness[image, kept].unsqueeze(1) * classes
+            boxes = self._boxes(chosen, kept, maps[0].shape[2:], input_size)
+            scores = self._scores(chosen, objectness[image, kept])
             scores = scores.where(scores > threshold, 0.0)
-            recipes = self.masks.recipes(chosen[:, last:], maps, image)
+            recipes = self.masks.recipes(self._coefficients(chosen), maps, image)
             found.append(Candidates(boxes, scores, recipes))
         return found
+
+    def decode_all(self, maps: Sequence[Tensor], input_size: tuple[int, int]) -> DenseCandidates:
+        import torch
+
+        cells, objectness = self._cells(maps[0])
+        places = torch.arange(cells.shape[1], device=cells.device)
+        boxes = self._boxes(cells, places, maps[0].shape[2:], input_size)
+        return DenseCandidates(boxes, self._scores(cells, objectness), self._coefficients(cells))
+
+    def _cells(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Entries (N, K, 5 + C + M) and objectness (N, K) of all places, in float32.
+
+        A place is the number of the cell, row by row, times the slots, plus the slot.
+        """
+        batch, _, height, width = raw.shape
+        slots = len(self.anchors.mask)
+        cells = raw.float().reshape(batch, slots, self._entries, height * width)
+        cells = cells.permute(0, 3, 1, 2).reshape(batch, height * width * slots, self._entries)
+        return cells, self._activated(cells[..., _BOX_AND_OBJECTNESS - 1])
+
+    def _activated(self, entries: Tensor) -> Tensor:
+        return entries if self._arrives_activated else entries.sigmoid()
+
+    def _scores(self, chosen: Tensor, objectness: Tensor) -> Tensor:
+        """Confidences (..., C) of entries (..., 5 + C + M) with that objectness (...)."""
+        classes = chosen[..., _BOX_AND_OBJECTNESS : _BOX_AND_OBJECTNESS + self.classes]
+        return objectness.unsqueeze(-1) * self._activated(classes)
+
+    def _coefficients(self, chosen: Tensor) -> Tensor | None:
+        return chosen[..., _BOX_AND_OBJECTNESS + self.classes :] if self.masks.count else None
 
     def _boxes(
         self,
         chosen: Tensor,
         places: Tensor,
-        grid: tuple[int, int],
+        grid: Sequence[int],
         input_size: tuple[int, int],
     ) -> Tensor:
-        """Boxes (k, 4) relative to the input, of entries (k, 5 + C + M) and their places (k,).
-
-        A place is the number of the cell, row by row, times the slots, plus the slot.
-        """
+        """Boxes (..., k, 4) relative to the input, of entries (..., k, 5 + C + M) of k places."""
         import torch
 
         (height, width), (input_height, input_width) = grid, input_size
@@ -178,17 +204,14 @@ class Yolo(Head):
         corner = torch.stack((cell % width, cell // width), dim=1).to(chosen)
         anchors_wh = chosen.new_tensor(self.anchors.masked_wh).reshape(-1, 2)[slot]
         shift = 0.5 * (self.scale_x_y - 1.0)
-        xy, wh = chosen[:, 0:2], chosen[:, 2:4]
-        if not self._arrives_activated:
-            xy = xy.sigmoid()
-            wh = wh.sigmoid() if self.new_coords else wh.exp()
-        factor = 4.0 * wh**2 if self.new_coords else wh
+        xy, wh = self._activated(chosen[..., 0:2]), chosen[..., 2:4]
+        factor = 4.0 * self._activated(wh) ** 2 if self.new_coords else wh.exp()
         return torch.cat(
             (
                 (corner + xy * self.scale_x_y - shift) / chosen.new_tensor((width, height)),
                 factor * anchors_wh / chosen.new_tensor((input_width, input_height)),
             ),
-            dim=1,
+            dim=-1,
         )
 
     def beyond_darknet(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, fx
 
+from yolo_gp.cache import ModelCache
 from yolo_gp.data.images import decode_image, with_channels
 from yolo_gp.data.letterbox import ImagePlacement, prepare
-from yolo_gp.detections import Candidates, Detections
+from yolo_gp.detections import Candidates, Detections, NmsRule
 from yolo_gp.errors import DataError, UsageError
 from yolo_gp.files import os_reason
 from yolo_gp.graph import Graph
@@ -45,8 +47,7 @@ class DetectorSettings:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.dtype not in _DTYPES:
-            raise UsageError(f"dtype {self.dtype} is none of {', '.join(_DTYPES)}")
+        find_dtype(self.dtype)
 
 
 class Detector:
@@ -57,6 +58,8 @@ class Detector:
         network: the torch module, on its device; folded and packed, so for inference only.
         preset: the conventions in force.
         names: class names by id; empty if none are known.
+        device: where the network computes.
+        dtype: numbers it computes with.
     """
 
     def __init__(
@@ -79,18 +82,21 @@ class Detector:
         self.preset = _honouring_letter_box(preset, graph)
         self.names = names
         self._check_heads()
-        self._device = torch.device(device)
-        self._dtype = dtype
+        self.device = torch.device(device)
+        self.dtype = dtype
         fold_batch_norm(network, graph)
-        network.requires_grad_(False).to(self._device, dtype)
+        network.requires_grad_(False).to(self.device, dtype)
         to_channels_last(network)
-        if self._device.type == "cpu" and dtype == torch.float32:
+        if self.device.type == "cpu" and dtype == torch.float32:
             pack_for_cpu(network, graph)
         self.network = network
 
     @classmethod
-    def load(cls, settings: DetectorSettings) -> Detector:
+    def load(cls, settings: DetectorSettings, *, cache: ModelCache | None = None) -> Detector:
         """Compile a cfg, load its weights, and make it ready.
+
+        Args:
+            cache: where pretrained models lie or are pulled to; by default as the environment says.
 
         Raises:
             CfgError, WeightsError, UsageError, DataError: what does not fit, and where.
@@ -98,15 +104,20 @@ class Detector:
         device = find_device(settings.device)
         preset = settings.preset
         preset = find_preset(preset) if isinstance(preset, str) else preset
-        model = load_model(settings.model)
-        return cls(
+        model = load_model(settings.model, cache=cache)
+        detector = cls(
             model.graph,
             model.network,
             preset,
             names=model.names,
             device=device,
-            dtype=_DTYPES[settings.dtype],
+            dtype=find_dtype(settings.dtype),
         )
+        detector.notes = model.notes
+        return detector
+
+    notes: tuple[str, ...] = ()
+    """What the user should know about where the weights come from."""
 
     @property
     def channels(self) -> int:
@@ -146,21 +157,56 @@ class Detector:
                 found[i] = self._select(proposed, prepared[i][1])
         return [detected for detected in found if detected is not None]
 
-    @torch.inference_mode()
     def candidates(self, batch: Tensor) -> list[Candidates]:
         """What all heads propose for a batch (N, C, H, W) in 0..1, image by image."""
-        batch = batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
-        maps = self.network(batch)
-        size = (int(batch.shape[2]), int(batch.shape[3]))
+        return self.decode(self.maps(batch), batch.shape[2:], self.preset.confidence)
+
+    @torch.inference_mode()
+    def maps(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """The raw maps (N, C, H, W) that the heads read of a batch (N, C, H, W) in 0..1."""
+        batch = batch.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        maps: tuple[Tensor, ...] = self.network(batch)
+        return maps
+
+    @torch.inference_mode()
+    def decode(
+        self, maps: Sequence[Tensor], input_size: Sequence[int], threshold: float
+    ) -> list[Candidates]:
+        """What all heads propose, image by image, from the maps of a batch.
+
+        Args:
+            input_size: (height, width) of the batch in pixels.
+            threshold: a class is proposed where its confidence exceeds this.
+        """
+        size = (int(input_size[0]), int(input_size[1]))
+        count = len(maps[0])
         by_head: list[list[Candidates]] = []
         for node, head in self.graph.heads:
             own, maps = maps[: len(node.inputs)], maps[len(node.inputs) :]
-            by_head.append(head.decode(own, size, self.preset.confidence))
-        return [join_candidates([head[i] for head in by_head]) for i in range(len(batch))]
+            by_head.append(head.decode(own, size, threshold))
+        return [join_candidates([head[i] for head in by_head]) for i in range(count)]
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes every head tells apart."""
+        return self.graph.heads[0][1].num_classes
+
+    @property
+    def nms_rule(self) -> NmsRule:
+        """The suppression that the last head asks for."""
+        return self.graph.heads[-1][1].nms_rule
+
+    @functools.cached_property
+    def proposes_masks(self) -> bool:
+        """Whether a head proposes instance masks."""
+        shapes = [self.graph.shape_of(edge.source) for edge in self.graph.output_edges]
+        silent = [torch.zeros(1, s.channels, s.height, s.width) for s in shapes]
+        return bool(self.decode(silent, self.graph.input_shape.size, 1.0)[0].mask_recipes)
 
     def _select(self, proposed: Candidates, placement: ImagePlacement) -> Detections:
-        rule = self.graph.heads[-1][1].nms_rule
-        return detections(proposed, placement, self.preset, rule, self.names, self.class_filter)
+        return detections(
+            proposed, placement, self.preset, self.nms_rule, self.names, self.class_filter
+        )
 
     class_filter: frozenset[int] | None = None
     """Ids of the classes to report; None reports all."""
@@ -187,6 +233,17 @@ def _honouring_letter_box(preset: Preset, graph: Graph) -> Preset:
     if graph.letter_box and preset.name == "darknet":
         return replace(preset, resize="letterbox")
     return preset
+
+
+def find_dtype(name: str) -> torch.dtype:
+    """The numbers of that name, to compute with.
+
+    Raises:
+        UsageError: they are none that a network computes with.
+    """
+    if name not in _DTYPES:
+        raise UsageError(f"dtype {name} is none of {', '.join(_DTYPES)}")
+    return _DTYPES[name]
 
 
 def find_device(name: str) -> torch.device:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import fx
 
-from yolo_gp.errors import UsageError, WeightsError
+from yolo_gp.cache import ModelCache
+from yolo_gp.errors import UsageError
 from yolo_gp.files import read_names
-from yolo_gp.graph import Graph, read_graph
+from yolo_gp.graph import Graph, compile_text, read_graph
 from yolo_gp.network import compile_network, initialise
-from yolo_gp.weights.darknet import load_weights
 from yolo_gp.weights.header import WeightsHeader
-from yolo_gp.zoo import find_cfg, known_weights
+from yolo_gp.weights.loading import embedded_info, load_any
+from yolo_gp.weights.manifest import ManifestModel
+from yolo_gp.zoo import find_cfg, find_weights, open_cache, pretrained_models
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,24 +24,40 @@ class ModelSource:
     """What names a model.
 
     Fields:
-        cfg: a path, or the name of a packaged cfg.
-        weights: a Darknet `.weights` file.
-        names: a file with one class name a line.
+        cfg: a path, or the name of a packaged cfg or a pretrained model; None takes the one inside
+            `weights`.
+        weights: a Darknet `.weights` file, a safetensors file of ours, a torch state dict, or the
+            name of a pretrained model; None takes the pretrained ones that belong to the cfg.
+        names: a file with one class name a line; None takes those inside `weights`, if any.
         size: (height, width) of the network's input in pixels; None takes the cfg's.
         strict: warnings about the cfg are errors.
         random_weights: an untrained network, for trying things out; needs no weights.
+        batch_norm_epsilon: with which the weights were trained, if not with Darknet's 1e-5; the
+            network then computes what theirs did.
     """
 
-    cfg: str | Path
+    cfg: str | Path | None = None
     weights: str | Path | None = None
     names: str | Path | None = None
     size: tuple[int, int] | None = None
     strict: bool = False
     random_weights: bool = False
+    batch_norm_epsilon: float | None = None
 
     def __post_init__(self) -> None:
         if self.weights and self.random_weights:
             raise UsageError("weights and random weights exclude each other; give one")
+        if self.cfg is None and not self.weights:
+            raise UsageError(
+                "neither a cfg nor weights are given\n"
+                "expected: --cfg CFG, or --weights FILE with a file that `yolo-gp convert` wrote"
+            )
+        epsilon = self.batch_norm_epsilon
+        if epsilon is not None and not (0 < epsilon < math.inf):
+            raise UsageError(
+                f"batch norm epsilon {epsilon:g} is out of range\n"
+                "expected: a number above 0, such as 1e-4"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,43 +67,114 @@ class Model:
     Fields:
         names: class names by id; empty if none are known.
         header: of the Darknet weights it came from; None if it came from elsewhere.
+        cfg_name: the cfg's file name without suffix.
+        cutoff: only the sections before this number have their weights; None for all.
+        notes: what the user should know about where the weights come from.
     """
 
     graph: Graph
     network: fx.GraphModule
     names: tuple[str, ...] = ()
     header: WeightsHeader | None = None
+    cfg_name: str = ""
+    cutoff: int | None = None
+    notes: tuple[str, ...] = ()
 
 
-def load_model(source: ModelSource) -> Model:
+@dataclass(frozen=True, slots=True)
+class _ChosenWeights:
+    """The weights file that is meant.
+
+    Fields:
+        cfg: of the pretrained model that it belongs to; None for a file that the user named.
+        class_names: that belong to it, if it does not hold its own.
+        notes: how it was found, if the user did not name the file.
+    """
+
+    path: Path
+    cfg: Path | None = None
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def load_model(
+    source: ModelSource, *, accept_partial: bool = False, cache: ModelCache | None = None
+) -> Model:
     """Compile a cfg and load its weights.
+
+    Args:
+        accept_partial: weights of the first sections alone will do; see `Model.cutoff`.
+        cache: where pretrained models lie or are pulled to; by default as the environment says.
 
     Raises:
         CfgError, WeightsError, UsageError, DataError: what does not fit, and where.
     """
-    path = find_cfg(str(source.cfg))
-    graph = read_graph(path, input_size=source.size, strict=source.strict)
+    cfg = None if source.cfg is None else find_cfg(str(source.cfg), cache)
     names = read_names(Path(source.names)) if source.names else ()
+    given = _given_weights(source, cache) if source.weights else None
+    if cfg is None and given is not None:
+        cfg = given.cfg
+    graph, cfg_name = _compile(source, cfg, given.path if given else None)
     network = compile_network(graph)
-    header = None
     if source.random_weights:
         initialise(network, seed=0)
-    elif source.weights:
-        header = load_weights(Path(source.weights), graph, network)
-    else:
-        raise WeightsError(_no_weights_text(path))
-    return Model(graph, network, names, header)
-
-
-def _no_weights_text(cfg: Path) -> str:
-    known = known_weights(cfg.stem)
-    text = f"no weights are given for {cfg}\nexpected: --weights FILE, a Darknet .weights file"
-    if known:
-        return (
-            f"{text}\nhelp: weights for {known.name} ({known.bytes} bytes, {known.licence}) lie "
-            f"at\n  {known.url}\n  sha256 {known.sha256}"
-        )
-    return (
-        f"{text}\nhelp: take the file that was published with this cfg, or try the network out "
-        "with --random-weights"
+        return Model(graph, network, names, cfg_name=cfg_name)
+    if given is None:
+        assert cfg is not None
+        given = _pretrained_weights(graph, cfg, cache)
+    loaded = load_any(
+        given.path,
+        graph,
+        network,
+        accept_partial=accept_partial,
+        batch_norm_epsilon=source.batch_norm_epsilon,
     )
+    return Model(
+        graph,
+        network,
+        names or loaded.class_names or given.class_names,
+        loaded.header,
+        cfg_name,
+        loaded.cutoff,
+        (*given.notes, *loaded.notes),
+    )
+
+
+def _compile(source: ModelSource, cfg: Path | None, weights: Path | None) -> tuple[Graph, str]:
+    """The graph of the cfg given, or else of the one inside the weights file; and its name."""
+    if cfg is not None:
+        return read_graph(cfg, input_size=source.size, strict=source.strict), cfg.stem
+    assert weights is not None
+    info = embedded_info(weights)
+    if info is None:
+        raise UsageError(
+            f"{weights} holds no cfg, so it does not say what network it is for\n"
+            "expected: --cfg CFG with it\n"
+            "help: `yolo-gp convert` writes files that hold the cfg too"
+        )
+    graph = compile_text(info.cfg, f"<{weights}>", input_size=source.size, strict=source.strict)
+    return graph, info.cfg_name
+
+
+def _given_weights(source: ModelSource, cache: ModelCache | None) -> _ChosenWeights:
+    """The file given as weights, or that of the pretrained model of this name."""
+    path = Path(source.weights or "")
+    pretrained = {} if path.exists() or path.parent != Path() else pretrained_models()
+    model = pretrained.get(path.name.lower())
+    if model is None:
+        return _ChosenWeights(path)
+    cache = cache or open_cache()
+    found = cache.weights(model)
+    cfg = cache.cfg(model) if source.cfg is None else None
+    return _ChosenWeights(found, cfg, model.class_names, (_note(model, found),))
+
+
+def _pretrained_weights(graph: Graph, cfg: Path, cache: ModelCache | None) -> _ChosenWeights:
+    """The weights of the zoo that belong to a cfg."""
+    found = find_weights(graph, cfg, cache)
+    note = _note(found.model, found.path, f" ({found.reason} as {cfg.name})")
+    return _ChosenWeights(found.path, cfg, found.model.class_names, (note,))
+
+
+def _note(model: ManifestModel, path: Path, reason: str = "") -> str:
+    return f"weights: those of {model.name}{reason}, {path}; licence: {model.weights.licence}"

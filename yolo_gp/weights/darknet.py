@@ -15,7 +15,14 @@ from yolo_gp.graph import Graph
 from yolo_gp.network import initialise_module
 from yolo_gp.nodes import Node, module_name
 from yolo_gp.weights.header import WeightsHeader, read_header
-from yolo_gp.weights.layout import FLOAT_BYTES, PlacedBlock, file_layout
+from yolo_gp.weights.layout import (
+    FLOAT_BYTES,
+    PlacedBlock,
+    file_layout,
+    nodes_before,
+    prefix_cutoff,
+)
+from yolo_gp.weights.tensors import check_unfolded, tensor_of
 
 
 def load_weights(path: Path, graph: Graph, network: fx.GraphModule) -> WeightsHeader:
@@ -27,21 +34,56 @@ def load_weights(path: Path, graph: Graph, network: fx.GraphModule) -> WeightsHe
         WeightsError: the file is no weights file, or too short, or too long for this network.
     """
     layout = file_layout(graph)
-    floats = layout[-1].end if layout else 0
-    header = read_header(path, floats)
+    header = read_header(path, _float_count(layout))
     values = _map_floats(path, header)
-    _check_count(path, header, layout, len(values), floats)
-    for node in graph.nodes:
+    _check_count(path, header, layout, len(values))
+    _fill(graph, network, layout, header, values)
+    return header
+
+
+def load_prefix(
+    path: Path, graph: Graph, network: fx.GraphModule
+) -> tuple[WeightsHeader, int | None]:
+    """`load_weights` for a file that may end after any section, such as AlexeyAB's `.conv.29`.
+
+    Returns:
+        The header, and the number of the first section whose tensors are not in the file; they
+        and those behind stay as they are. None if the file is whole.
+
+    Raises:
+        WeightsError: the file is no weights file, ends within a section, or is too long.
+    """
+    layout = file_layout(graph)
+    header = read_header(path, _float_count(layout))
+    values = _map_floats(path, header)
+    cutoff = None if _odd_bytes(path, header) else prefix_cutoff(layout, len(values))
+    if cutoff is not None:
+        layout = file_layout(graph, cutoff)
+    _check_count(path, header, layout, len(values))
+    _fill(graph, network, layout, header, values, cutoff)
+    return header, cutoff
+
+
+def _float_count(layout: tuple[PlacedBlock, ...]) -> int:
+    return layout[-1].end if layout else 0
+
+
+def _fill(
+    graph: Graph,
+    network: fx.GraphModule,
+    layout: tuple[PlacedBlock, ...],
+    header: WeightsHeader,
+    values: NDArray[np.float32],
+    cutoff: int | None = None,
+) -> None:
+    for node in nodes_before(graph, cutoff):
         if _leaves_out(node):  # what the file does not hold starts as for training
             module = network.get_submodule(module_name(node))
             initialise_module(module, torch.Generator().manual_seed(node.index))
     for placed in layout:
-        target = _tensor(network, placed)
+        stored = torch.from_numpy(values[placed.offset : placed.end])
         with torch.no_grad():
-            target.copy_(
-                _oriented(torch.from_numpy(values[placed.offset : placed.end]), placed, header)
-            )
-    return header
+            tensor_of(network, placed.tensor).copy_(_oriented(stored, placed, header))
 
 
 def _leaves_out(node: Node) -> bool:
@@ -49,37 +91,39 @@ def _leaves_out(node: Node) -> bool:
 
 
 def save_weights(
-    path: Path, graph: Graph, network: fx.GraphModule, header: WeightsHeader | None = None
-) -> None:
+    path: Path,
+    graph: Graph,
+    network: fx.GraphModule,
+    header: WeightsHeader | None = None,
+    cutoff: int | None = None,
+) -> int:
     """Write a network's tensors as a `.weights` file; the file appears whole or not at all.
 
     The network must not have been folded: its batch norms are part of the file.
+
+    Args:
+        cutoff: write a prefix: the sections before the one of that number.
+
+    Returns:
+        How many tensors were written.
 
     Raises:
         WeightsError: the file cannot be written, or the network has been folded.
     """
     header = header or WeightsHeader()
-    _check_unfolded(graph, network)
+    layout = file_layout(graph, cutoff)
+    check_unfolded(network, (placed.tensor for placed in layout))
     try:
         with replacing(path) as file:
             file.write(header.to_bytes())
-            for placed in file_layout(graph):
-                tensor = _tensor(network, placed).detach().cpu().float()
+            for placed in layout:
+                tensor = tensor_of(network, placed.tensor).detach().cpu().float()
                 if _is_transposed(placed, header):
                     tensor = tensor.reshape(tensor.shape[0], -1).t()
                 file.write(tensor.contiguous().numpy().astype("<f4", copy=False).tobytes())
     except OSError as error:
         raise WeightsError(f"cannot write weights {path}: {os_reason(error)}") from error
-
-
-def _check_unfolded(graph: Graph, network: fx.GraphModule) -> None:
-    held = set(network.state_dict(keep_vars=True))
-    for placed in file_layout(graph):
-        if f"{module_name(placed.node)}.{placed.block.tensor}" not in held:
-            raise WeightsError(
-                f"the network has no {placed}: its batch norms were folded for inference\n"
-                "help: save before folding, or compile the cfg and load its weights again"
-            )
+    return len(layout)
 
 
 def _map_floats(path: Path, header: WeightsHeader) -> NDArray[np.float32]:
@@ -91,20 +135,28 @@ def _map_floats(path: Path, header: WeightsHeader) -> NDArray[np.float32]:
     return np.memmap(path, dtype="<f4", mode="c", offset=header.size, shape=(count,))
 
 
+def _odd_bytes(path: Path, header: WeightsHeader) -> int:
+    return (path.stat().st_size - header.size) % FLOAT_BYTES
+
+
 def _check_count(
-    path: Path,
-    header: WeightsHeader,
-    layout: tuple[PlacedBlock, ...],
-    found: int,
-    expected: int,
+    path: Path, header: WeightsHeader, layout: tuple[PlacedBlock, ...], found: int
 ) -> None:
-    odd = (path.stat().st_size - header.size) % FLOAT_BYTES
+    odd, expected = _odd_bytes(path, header), _float_count(layout)
     sizes = (
         f"expected: {expected} floats after the {header.size}-byte header "
         f"({header.size + expected * FLOAT_BYTES} bytes), found: {found} floats "
         f"({path.stat().st_size} bytes)"
     )
     if found < expected:
+        cutoff = None if odd else prefix_cutoff(layout, found)
+        if cutoff is not None:
+            raise WeightsError(
+                f"{path} is too short for this cfg: it ends exactly after layer {cutoff - 1}, as a "
+                f"prefix such as AlexeyAB's .conv.{cutoff} does\n{sizes}\n"
+                "help: a prefix starts a training, it does not run; or the file was cut off, or "
+                "belongs to another cfg"
+            )
         placed = next(block for block in layout if block.end > found)
         missing = placed.end - max(found, placed.offset)
         raise WeightsError(
@@ -127,13 +179,6 @@ def _surplus(floats: int, odd_bytes: int) -> str:
     parts += [f"{odd_bytes} byte{'s' if odd_bytes > 1 else ''}"] if odd_bytes else []
     verb = "is" if not floats and odd_bytes == 1 else "are"
     return f"{' and '.join(parts)} {verb}"
-
-
-def _tensor(network: fx.GraphModule, placed: PlacedBlock) -> Tensor:
-    name, _, attribute = f"{module_name(placed.node)}.{placed.block.tensor}".rpartition(".")
-    tensor = getattr(network.get_submodule(name), attribute)
-    assert isinstance(tensor, Tensor)
-    return tensor
 
 
 def _is_transposed(placed: PlacedBlock, header: WeightsHeader) -> bool:

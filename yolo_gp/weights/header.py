@@ -64,13 +64,8 @@ def read_header(path: Path, expected_floats: int | None = None) -> WeightsHeader
     Raises:
         WeightsError: the file cannot be read or is no weights file.
     """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise WeightsError(f"cannot read weights {path}: {os_reason(error)}") from error
-    _check_is_weights(path, start)
+    start, size = read_start(path)
+    check_is_weights(path, start)
     major, minor, revision = _VERSION.unpack_from(start)
     wide = major * 10 + minor >= 2
     marked = WeightsHeader(major, minor, revision, 0, wide).transposed
@@ -83,19 +78,33 @@ def read_header(path: Path, expected_floats: int | None = None) -> WeightsHeader
     return WeightsHeader(major, minor, revision, seen, wide)
 
 
-def _check_is_weights(path: Path, start: bytes) -> None:
+def read_start(path: Path) -> tuple[bytes, int]:
+    """The first 512 bytes of a weights file of whatever format, and its size.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(512), path.stat().st_size
+    except OSError as error:
+        raise WeightsError(f"cannot read weights {path}: {os_reason(error)}") from error
+
+
+def check_is_weights(path: Path, start: bytes) -> None:
+    """Refuse what, by its first bytes, is no Darknet `.weights` file.
+
+    Raises:
+        WeightsError: it is something else, which the message names.
+    """
     if len(start) < _VERSION.size + 4:
         raise WeightsError(
             f"{path} has {len(start)} bytes, which is no weights file\n"
             "expected: a header of 16 or 20 bytes, then 32-bit floats\n"
             "help: fetch the file again"
         )
-    text = start.lstrip()[:64].lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise WeightsError(
-            f"{path} is a web page, not a weights file\n"
-            "help: the download failed (many old links do); fetch the file from another address"
-        )
+    check_is_no_web_page(path, start)
+    text = start[:64].lower()
     if text.startswith(b"pk\x03\x04") or text.startswith(b"\x80\x02"):
         raise WeightsError(
             f"{path} is a torch checkpoint, not a Darknet .weights file\n"
@@ -106,4 +115,18 @@ def _check_is_weights(path: Path, start: bytes) -> None:
         raise WeightsError(
             f"{path} starts with version {major}.{minor}.{revision}, so it is no weights file\n"
             "expected: a Darknet version such as 0.2.5 in the first 12 bytes"
+        )
+
+
+def check_is_no_web_page(path: Path, start: bytes) -> None:
+    """Refuse what a failed download leaves behind.
+
+    Raises:
+        WeightsError: the first bytes are those of a web page.
+    """
+    text = start.lstrip()[:64].lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise WeightsError(
+            f"{path} is a web page, not a weights file\n"
+            "help: the download failed (many old links do); fetch the file from another address"
         )

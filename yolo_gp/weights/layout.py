@@ -2,13 +2,76 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from dataclasses import dataclass
 
+from yolo_gp.errors import UsageError
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import WeightBlock
-from yolo_gp.nodes import Node
+from yolo_gp.layers.base import Layer, WeightBlock
+from yolo_gp.nodes import Node, module_name
 
 FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkTensor:
+    """A parameter, or a statistic of a batch norm, that a network has; `block` says its shape."""
+
+    node: Node
+    block: WeightBlock
+
+    @property
+    def name(self) -> str:
+        """Its name in the network's state dict."""
+        return f"{module_name(self.node)}.{self.block.tensor}"
+
+    def __str__(self) -> str:
+        return f"layer {self.node.written} [{self.node.layer.kind}], {self.block.tensor}"
+
+
+def network_tensors(graph: Graph, cutoff: int | None = None) -> tuple[NetworkTensor, ...]:
+    """Every tensor that the network holds once, layer by layer; those shared stand at their owner.
+
+    Unlike `file_layout` it knows nothing of `dontload`: a network has the tensor all the same.
+
+    Args:
+        cutoff: stop before the section of that number.
+    """
+    return tuple(
+        NetworkTensor(node, block)
+        for node in nodes_before(graph, cutoff)
+        for block in _all_scales(node.layer).weight_order(node.input_shapes)
+    )
+
+
+def nodes_before(graph: Graph, cutoff: int | None) -> tuple[Node, ...]:
+    """The layers of the sections before the one of that number; all without one."""
+    return tuple(node for node in graph.nodes if cutoff is None or node.written < cutoff)
+
+
+def _all_scales(layer: Layer) -> Layer:
+    """The layer as if it did not say `dontloadscales`."""
+    if not layer.common.dont_load_scales:
+        return layer
+    assert dataclasses.is_dataclass(layer) and not isinstance(layer, type)
+    return dataclasses.replace(
+        layer, common=dataclasses.replace(layer.common, dont_load_scales=False)
+    )
+
+
+def check_cutoff(graph: Graph, cutoff: int | None) -> None:
+    """Refuse a cutoff that leaves nothing, or more sections than there are.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    count = len(graph.spec.layers)
+    if cutoff is not None and not 1 <= cutoff <= count:
+        raise UsageError(
+            f"cutoff {cutoff} is out of range for a cfg of {count} sections\n"
+            f"expected: 1 to {count}; N keeps the sections before the one that has number N"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +86,24 @@ class PlacedBlock:
     def end(self) -> int:
         return self.offset + self.block.count
 
+    @property
+    def tensor(self) -> NetworkTensor:
+        """The tensor it fills."""
+        return NetworkTensor(self.node, self.block)
+
     def __str__(self) -> str:
-        return f"layer {self.node.written} [{self.node.layer.kind}], {self.block.tensor}"
+        return str(self.tensor)
 
 
-def file_layout(graph: Graph) -> tuple[PlacedBlock, ...]:
-    """Every tensor of a `.weights` file for this network, in file order."""
+def file_layout(graph: Graph, cutoff: int | None = None) -> tuple[PlacedBlock, ...]:
+    """Every tensor of a `.weights` file for this network, in file order.
+
+    Args:
+        cutoff: the file is a prefix that ends before the section of that number.
+    """
     placed: list[PlacedBlock] = []
     offset = 0
-    for node in graph.nodes:
+    for node in nodes_before(graph, cutoff):
         if node.layer.common.dont_load:
             continue
         for block in node.layer.weight_order(node.input_shapes):
@@ -44,3 +116,14 @@ def float_count(graph: Graph) -> int:
     """Floats after the header (P_file in zoo.md A.1)."""
     layout = file_layout(graph)
     return layout[-1].end if layout else 0
+
+
+def prefix_cutoff(layout: tuple[PlacedBlock, ...], floats: int) -> int | None:
+    """The N of a prefix file of so many floats: it ends exactly after the sections before N.
+
+    None if it ends within a section, before the first, or is the whole.
+    """
+    for last, following in itertools.pairwise(layout):
+        if last.end == floats and last.node.written != following.node.written:
+            return last.node.written + 1
+    return None

@@ -1,0 +1,145 @@
+"""Weights of any format into a compiled network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import fx
+
+from yolo_gp.errors import WeightsError
+from yolo_gp.graph import Graph
+from yolo_gp.layers.convolution_modules import BATCH_NORM_EPSILON
+from yolo_gp.weights.checkpoint import load_checkpoint
+from yolo_gp.weights.checkpoint_info import CheckpointInfo, read_info
+from yolo_gp.weights.darknet import load_prefix, load_weights
+from yolo_gp.weights.formats import WeightsFormat, detect_format
+from yolo_gp.weights.header import WeightsHeader
+from yolo_gp.weights.state_dicts import THEIR_EPSILON, load_state_dict, open_torch_file
+from yolo_gp.weights.tensors import adopt_epsilon, has_batch_norms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedWeights:
+    """What a network was filled from.
+
+    Fields:
+        format: of the file.
+        header: Darknet's, if the numbers come from a `.weights` file, however many times converted.
+        class_names: by id, as the file holds them; empty if it holds none.
+        cutoff: only the sections before this number were filled; None for all.
+        notes: what the user should know.
+    """
+
+    format: WeightsFormat
+    header: WeightsHeader | None = None
+    class_names: tuple[str, ...] = ()
+    cutoff: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def embedded_info(path: Path) -> CheckpointInfo | None:
+    """The cfg and the names inside a weights file of ours; None if it holds no cfg.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    match detect_format(path):
+        case "safetensors":
+            return read_info(path)
+        case "torch":
+            return open_torch_file(path).info
+        case _:
+            return None
+
+
+def load_any(
+    path: Path,
+    graph: Graph,
+    network: fx.GraphModule,
+    *,
+    accept_partial: bool = False,
+    batch_norm_epsilon: float | None = None,
+) -> LoadedWeights:
+    """Fill a compiled network from a weights file, whose content tells its format.
+
+    Args:
+        accept_partial: a file may hold the first sections only; the others stay as they are.
+        batch_norm_epsilon: of the code the weights were trained with, if not Darknet's.
+
+    Raises:
+        WeightsError: the file cannot be read, or its tensors are not the network's.
+    """
+    match detect_format(path):
+        case "darknet":
+            loaded = _load_darknet(path, graph, network, accept_partial)
+        case "safetensors":
+            loaded = _of_info("safetensors", load_checkpoint(path, graph, network), graph)
+        case "torch":
+            loaded = _load_torch(path, graph, network, foreign_note=batch_norm_epsilon is None)
+        case "onnx":
+            raise WeightsError(
+                f"{path} is an ONNX model, whose weights cannot be read back\n"
+                "help: use the weights that it was made from"
+            )
+    if loaded.cutoff is not None and not accept_partial:
+        raise WeightsError(
+            f"{path} holds the first {loaded.cutoff} sections only, so it does not run\n"
+            f"expected: weights of all {len(graph.spec.layers)} sections\n"
+            "help: a part starts a training; `yolo-gp convert` takes it too"
+        )
+    notes = list(loaded.notes)
+    if loaded.cutoff is not None:
+        notes.append(
+            f"{path} holds the first {loaded.cutoff} sections only: it starts a training, but does "
+            "not run"
+        )
+    if batch_norm_epsilon is not None:
+        adopt_epsilon(graph, network, batch_norm_epsilon)
+        notes.append(
+            f"batch norms were trained with epsilon {batch_norm_epsilon:g}: the difference to "
+            f"Darknet's {BATCH_NORM_EPSILON:g} was added to the running variances"
+        )
+    return replace(loaded, notes=tuple(notes))
+
+
+def _load_darknet(
+    path: Path, graph: Graph, network: fx.GraphModule, accept_partial: bool
+) -> LoadedWeights:
+    if not accept_partial:
+        return LoadedWeights(format="darknet", header=load_weights(path, graph, network))
+    header, cutoff = load_prefix(path, graph, network)
+    return LoadedWeights(format="darknet", header=header, cutoff=cutoff)
+
+
+def _load_torch(
+    path: Path, graph: Graph, network: fx.GraphModule, *, foreign_note: bool
+) -> LoadedWeights:
+    file = open_torch_file(path)
+    load_state_dict(file, graph, network)
+    if file.info:
+        return _of_info("torch", file.info, graph)
+    if not (file.foreign and foreign_note and has_batch_norms(graph)):
+        return LoadedWeights(format="torch")
+    note = (
+        f"the code that names tensors so has epsilon {THEIR_EPSILON:g} in its batch norms, "
+        f"Darknet {BATCH_NORM_EPSILON:g}; the numbers are taken as they are, so outputs differ a "
+        f"little; `yolo-gp convert --batch-norm-epsilon {THEIR_EPSILON:g}` makes up for it"
+    )
+    return LoadedWeights(format="torch", notes=(note,))
+
+
+def _of_info(format_: WeightsFormat, info: CheckpointInfo, graph: Graph) -> LoadedWeights:
+    notes: tuple[str, ...] = ()
+    if info.fingerprint != graph.fingerprint:
+        notes = (
+            f"the weights were written for another network than this cfg's ({info.cfg_name}, "
+            f"fingerprint {info.fingerprint[:8]}, here {graph.fingerprint[:8]}); all tensors fit",
+        )
+    return LoadedWeights(
+        format=format_,
+        header=info.darknet_header,
+        class_names=info.class_names,
+        cutoff=info.cutoff,
+        notes=notes,
+    )
