@@ -49,6 +49,7 @@ ORDER = (
     "metrics",
     "masks",
     "postprocess",
+    "plots",
     "tasks",
     "cli",
 )

@@ -11,6 +11,7 @@ from yolo_gp import __version__
 from yolo_gp.cli.analyze import analyze
 from yolo_gp.cli.compare import compare
 from yolo_gp.cli.convert import convert
+from yolo_gp.cli.data import data
 from yolo_gp.cli.detect import detect
 from yolo_gp.cli.doctor import doctor
 from yolo_gp.cli.expand import expand
@@ -35,6 +36,7 @@ app.command()(transform)
 app.command()(convert)
 app.command()(compare)
 app.command()(doctor)
+app.add_typer(data, name="data")
 app.add_typer(make, name="make")
 app.add_typer(zoo, name="zoo")
 

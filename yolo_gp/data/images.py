@@ -47,7 +47,7 @@ def decode_image(file: BinaryIO, channels: int) -> NDArray[np.uint8]:
         raise DataError("the file is empty")
     file.seek(0)
     try:
-        with Image.open(file, formats=_known_formats()) as opened:
+        with Image.open(file, formats=known_formats()) as opened:
             opened.load()
             pixels = _to_eight_bits(_upright(opened))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -63,7 +63,7 @@ def decode_image(file: BinaryIO, channels: int) -> NDArray[np.uint8]:
     return with_channels(pixels, channels)
 
 
-def _known_formats() -> list[str]:
+def known_formats() -> list[str]:
     """Those of `_FORMATS` that this build of Pillow can read."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
