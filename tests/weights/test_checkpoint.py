@@ -125,6 +125,14 @@ def test_half_precision_is_rounded_once_and_loads_as_float32(
         assert torch.equal(tensor, tensor.to(getattr(torch, dtype)).float())
 
 
+def test_others_may_read_a_file_as_any_other_that_the_user_writes(tmp_path: Path) -> None:
+    graph, network = prepared(MIXED)
+    save_checkpoint(tmp_path / "out.safetensors", graph, network, describe(graph))
+    (tmp_path / "plain").touch()
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert modes["out.safetensors"] == modes["plain"]
+
+
 def test_a_number_too_large_for_the_dtype_is_refused(tmp_path: Path) -> None:
     graph, network = prepared(NORMED)
     network.get_buffer("convolutional_0.batch_norm.running_var").fill_(70_000)

@@ -72,7 +72,10 @@ def save_checkpoint(
     temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        usual = temporary.stat().st_mode
         save_file(contents, temporary, metadata)
+        temporary.chmod(usual)  # the library lets only the owner read
         publish(temporary, path)
     except OSError as error:
         raise WeightsError(f"cannot write weights {path}: {os_reason(error)}") from error
