@@ -16,6 +16,7 @@ from torch import Tensor
 
 from yolo_gp.errors import DataError, UsageError, WeightsError
 from yolo_gp.graph import compile_text
+from yolo_gp.layers.convolution_modules import Convolution
 from yolo_gp.network import compile_network, initialise
 from yolo_gp.tasks import export_onnx as exporting
 from yolo_gp.tasks.export_onnx import OnnxReport, OnnxSettings, export_onnx
@@ -204,10 +205,20 @@ def test_nothing_in_the_file_tells_where_it_was_made(decoded: OnnxReport) -> Non
     )
 
 
-def test_batch_norms_are_folded_and_cut_gradients_leave_no_trace(decoded: OnnxReport) -> None:
-    kinds = [node.op_type for node in onnx.load(str(decoded.path)).graph.node]
+def test_batch_norms_are_folded_and_cut_gradients_leave_no_trace(
+    model: Model, decoded: OnnxReport
+) -> None:
+    graph = onnx.load(str(decoded.path)).graph
+    kinds = [node.op_type for node in graph.node]
     assert kinds.count("Conv") == 4
     assert not {"BatchNormalization", "Identity", "Dropout"} & set(kinds)
+    (tensor,) = (
+        t for t in graph.initializer if t.name.endswith("convolutional_1.convolution.bias")
+    )
+    module = model.network.get_submodule("convolutional_1")
+    assert isinstance(module, Convolution)
+    wanted = module.folded_parameters()[1].detach().numpy()
+    assert np.array_equal(onnx.numpy_helper.to_array(tensor), wanted)
 
 
 def test_the_metadata_is_enough_to_know_the_network(model: Model, decoded: OnnxReport) -> None:
@@ -353,8 +364,8 @@ def test_suppression_keeps_the_mask_coefficients_of_each_box(
 
 
 def test_a_classifier_returns_its_last_layer(tmp_path: Path) -> None:
-    sections = "[convolutional]\nfilters=5\nactivation=linear\n[avgpool]\n[softmax]\n"
-    model = model_of(NET + sections)
+    convolution = "[convolutional]\nfilters=5\nactivation=linear\n"
+    model = model_of(NET + convolution + "[upsample]\nstride=-2\n[avgpool]\n[softmax]\n")
     report = export_onnx(model, tmp_path / "classes.onnx", OnnxSettings())
     found = run(report.path, images_of(3))
     assert tuple(found) == ("output",)
@@ -410,6 +421,20 @@ def test_a_missing_package_is_named_with_what_to_install(
     assert message.startswith(f"ONNX files need the package {package}, which cannot be imported:")
     assert message.endswith("\nhelp: pip install 'yolo-gp[onnx]'")
     assert not (tmp_path / "none.onnx").exists()
+
+
+def test_what_the_exporter_cannot_express_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise torch.onnx.OnnxExporterError("no such operator: aten::teleport\n\nmany more lines")
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    with pytest.raises(UsageError) as caught:
+        export_onnx(model_of(NET + STEM), tmp_path / "none.onnx", OnnxSettings())
+    assert str(caught.value) == (
+        "torch's exporter cannot write small.cfg as ONNX: no such operator: aten::teleport"
+    )
 
 
 @pytest.mark.parametrize(

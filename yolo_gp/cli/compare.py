@@ -17,13 +17,14 @@ _A = Annotated[
     str,
     typer.Argument(
         metavar="A",
-        help="Weights: .weights, .safetensors, .pt, .onnx; or a cfg that finds its own.",
+        help="Weights (.weights, .safetensors, .pt, .onnx), the name of a pretrained model, or a "
+        "cfg that finds its own weights.",
     ),
 ]
 _B = Annotated[str, typer.Argument(metavar="B", help="The other network, named likewise.")]
 _Images = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[IMAGE]...", help="Images to run both on; random numbers by default."),
+    typer.Argument(metavar="IMAGE", help="Images to run both on; random numbers by default."),
 ]
 _Cfg = Annotated[
     str | None, typer.Option("--cfg", help="The cfg of A and B, where their files hold none.")

@@ -37,7 +37,7 @@ class CompareSettings:
         images: files; empty for one image of random numbers, the same every time. Random numbers
             excite a trained network little, so images find more.
         tolerance: the largest difference that counts as agreement, relative to the largest
-            magnitude of the layer's map, of the box, or to 1 for scores. Float32 stays below 1e-5.
+            magnitude of the layer's map, of the box, or to 1 for scores. Rounding gives about 1e-5.
     """
 
     images: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from yolo_gp.layers.anchors import Anchors
 from yolo_gp.layers.base import CommonKeys, Layer
 from yolo_gp.options import Reference
 from yolo_gp.tasks.compare_sides import Place, Side
-from yolo_gp.tasks.differences import Difference, difference
+from yolo_gp.tasks.differences import difference
 
 _PLAIN = (bool, int, float, str)  # what a setting must be to be shown
 _NOT_COMPUTING = (Span, CommonKeys, Reference)
@@ -22,11 +22,14 @@ def hint(a: Side, b: Side, pair: tuple[Place, Place]) -> str:
     if a.graph is None or b.graph is None:
         return "a file does not say what its layers are, so look into it with other tools"
     x, y = pair
-    found = _settings(a.graph.nodes[x.layer].layer, b.graph.nodes[y.layer].layer)
-    found += _weights(a, b, pair)
     inputs = "its maps agree" if x.part else "its inputs agree"
+    found = _settings(a.graph.nodes[x.layer].layer, b.graph.nodes[y.layer].layer)
+    ours, theirs = _weights(a, b, pair)
+    found += _apart(ours, theirs)
     if found:
         return f"{inputs}, but {'; '.join(found)}"
+    if ours.keys() != theirs.keys():
+        return f"{inputs}, and so do its settings; not all its weights can be compared"
     return f"{inputs}, and so do its settings and weights: it is computed in another way"
 
 
@@ -55,27 +58,26 @@ def _shown(record: object, left_out: frozenset[str] = frozenset()) -> dict[str, 
     return found
 
 
-def _weights(a: Side, b: Side, pair: tuple[Place, Place]) -> list[str]:
-    """The tensor of the layer that differs most; nothing if all agree, or cannot be told."""
+def _weights(
+    a: Side, b: Side, pair: tuple[Place, Place]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors of the layer on both sides; folded, unless both have them as trained."""
     for folded in (False, True):
-        ours, theirs = (
-            side.weights(place.layer, folded=folded)
-            for side, place in zip((a, b), pair, strict=True)
-        )
-        if _shapes(ours) == _shapes(theirs):
+        ours = a.weights(pair[0].layer, folded=folded)
+        theirs = b.weights(pair[1].layer, folded=folded)
+        if ours.keys() == theirs.keys():
             break
-    else:
-        return []
-    apart = {name: _apart(ours[name], theirs[name]) for name in ours}
-    worst = max(apart, key=lambda name: apart[name].relative, default=None)
+    return ours, theirs
+
+
+def _apart(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> list[str]:
+    """The tensor that differs most, of those that both have; nothing if all agree."""
+    apart = {}
+    for name in ours.keys() & theirs.keys():
+        if ours[name].shape != theirs[name].shape:
+            return [f"its {name} has another shape"]
+        apart[name] = difference(ours[name].reshape(1, -1), theirs[name].reshape(1, -1))
+    worst = max(sorted(apart), key=lambda name: apart[name].relative, default=None)
     if worst is None or apart[worst].relative == 0:
         return []
     return [f"its {worst} differs by up to {apart[worst].largest:.1e}"]
-
-
-def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-def _apart(a: Tensor, b: Tensor) -> Difference:
-    return difference(a.reshape(1, -1), b.reshape(1, -1))

@@ -105,7 +105,8 @@ class Comparison:
             for value in self.values
         ]
         shape = " x ".join(map(str, self.input_shape))
-        given = f"{len(self.images)} images" if self.images else "one image of random numbers"
+        count = len(self.images)
+        given = f"{count} image{'s' * (count > 1)}" if count else "one image of random numbers"
         head = f"a: {self.a}\nb: {self.b}\ninput: {given}, {shape}"
         return "\n\n".join([head, align(rows, {0, 1, 3, 4}), "\n".join(self._conclusion())])
 
@@ -119,7 +120,7 @@ class Comparison:
         elif self.complete:
             lines.append(f"they agree within {self.tolerance:g}, relative to the largest magnitude")
         else:
-            lines.append("what they return differs in shape; all that was compared agrees")
+            lines.append("not all that they return can be compared; what was compared agrees")
         return lines
 
     def to_json(self) -> str:

@@ -24,10 +24,11 @@ from yolo_gp.graph import Graph
 from yolo_gp.tasks.differences import Difference, box_difference, difference, score_difference
 from yolo_gp.tasks.models import Model
 from yolo_gp.tasks.onnx_files import OnnxFile
-from yolo_gp.tasks.onnx_graph import OPSET, OnnxGraph, append_suppression, build_onnx
+from yolo_gp.tasks.onnx_graph import OPSET, OnnxGraph, build_onnx
 from yolo_gp.tasks.onnx_metadata import OnnxMetadata
 from yolo_gp.tasks.onnx_outputs import BOXES, SCORES, Outputs, places_of_heads
 from yolo_gp.tasks.onnx_packages import PACKAGES, onnx_package
+from yolo_gp.tasks.onnx_suppression import append_suppression
 
 TOLERANCE = 1e-4  # of the check, relative as `difference` defines it
 _BATCHES = (1, 2)  # images of the check's two runs
@@ -101,7 +102,8 @@ class OnnxReport:
         ]
         for value in self.checked:
             shape = " x ".join(map(str, value.shape))
-            lines.append(f"  {value.name} (N x {shape}): {value.difference.largest:.1e}")
+            unit = " pixels" * (value.name == BOXES)
+            lines.append(f"  {value.name} (N x {shape}): {value.difference.largest:.1e}{unit}")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 

@@ -1,4 +1,4 @@
-"""A torch network as an ONNX graph: traced, with readable names, with suppression behind it."""
+"""A torch network as an ONNX graph: folded, traced, its values named after the layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yolo_gp.errors import UsageError
 from yolo_gp.layers.activation_modules import Activation
 from yolo_gp.network import fold_batch_norm
 from yolo_gp.nodes import Node, module_name
-from yolo_gp.tasks.onnx_outputs import BOXES, COEFFICIENTS, PROTOTYPES, SCORES, Outputs
+from yolo_gp.tasks.onnx_outputs import PROTOTYPES, Outputs
 from yolo_gp.tasks.onnx_packages import onnx_package
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 OPSET = 18  # of December 2022: what torch's exporter writes at best, and read widely
 _IR_VERSION = 8  # the oldest file format that may carry that opset
 INPUT_NAME = "image"
-DETECTIONS = "detections"
 _BATCH = 2  # images to trace with; the tracer would take 1 for a constant
 
 
@@ -89,17 +88,14 @@ def _return_layers(network: fx.GraphModule, outputs: Outputs) -> list[Node]:
     """Let the network return its maps, and the outputs of the layers, which are returned here.
 
     So each of these values gets a name, and no rewriting by the exporter removes it. Layers that
-    only pass on what they read are left out. Cuts of gradients vanish.
+    only pass on what they read are left out.
     """
     trace = network.graph
     returned = _returned_layers(outputs)
     by_name = {module_name(node): node for node in outputs.graph.nodes}
     shown, values = [], []
-    for value in list(trace.nodes):
-        if value.op == "call_method" and value.target == "detach":
-            value.replace_all_uses_with(value.args[0])
-            trace.erase_node(value)
-        elif value.op == "call_module":
+    for value in trace.nodes:
+        if value.op == "call_module":
             node = by_name[str(value.target)]
             if node.index not in returned and not node.layer.passes_input():
                 shown.append(node)
@@ -163,54 +159,3 @@ def _tidy(proto: ModelProto, names: Sequence[str]) -> None:
             entry.doc_string = ""
     proto.ir_version = _IR_VERSION
     proto.producer_name, proto.producer_version = "yolo-gp", __version__
-
-
-def append_suppression(proto: ModelProto, confidence: float, iou: float) -> None:
-    """Put non-maximum suppression behind `boxes` and `scores`, in place of these outputs.
-
-    The outputs are then `detections` (D, 7): number of the image in the batch, class id,
-    confidence, left, top, right, bottom; image by image, class by class, the best first. With
-    masks also `detection_coefficients` (D, M), and `prototypes` as before.
-    """
-    helper, types = onnx_package("onnx").helper, onnx_package("onnx").TensorProto
-    graph = proto.graph
-    numbers = {"nms_iou": iou, "nms_confidence": confidence}
-    indices = {
-        "nms_limit": [2**62],  # boxes of a class: all
-        "nms_image_class": [0, 1],
-        "nms_image_place": [0, 2],
-        "nms_column": [1],
-    }
-    for name, number in numbers.items():
-        graph.initializer.append(helper.make_tensor(name, types.FLOAT, [1], [number]))
-    for name, index in indices.items():
-        graph.initializer.append(helper.make_tensor(name, types.INT64, [len(index)], index))
-    chosen = [BOXES, "nms_scores", "nms_limit", "nms_iou", "nms_confidence"]
-    steps: list[tuple[str, list[str], str, dict[str, object]]] = [
-        ("Transpose", [SCORES], "nms_scores", {"perm": [0, 2, 1]}),  # (N, C, K)
-        ("NonMaxSuppression", chosen, "nms_found", {}),  # (D, 3): image, class, place
-        ("Gather", ["nms_found", "nms_image_class"], "nms_ids", {"axis": 1}),
-        ("Gather", ["nms_found", "nms_image_place"], "nms_places", {"axis": 1}),
-        ("Cast", ["nms_ids"], "nms_id_columns", {"to": types.FLOAT}),
-        ("GatherND", ["nms_scores", "nms_found"], "nms_confidences", {}),
-        ("Unsqueeze", ["nms_confidences", "nms_column"], "nms_confidence_column", {}),
-        ("GatherND", [BOXES, "nms_places"], "nms_boxes", {}),
-        (
-            "Concat",
-            ["nms_id_columns", "nms_confidence_column", "nms_boxes"],
-            DETECTIONS,
-            {"axis": 1},
-        ),
-    ]
-    outputs = [helper.make_tensor_value_info(DETECTIONS, types.FLOAT, ["detections", 7])]
-    by_name = {value.name: value for value in graph.output}
-    if COEFFICIENTS in by_name:
-        name = "detection_coefficients"
-        steps.append(("GatherND", [COEFFICIENTS, "nms_places"], name, {}))
-        count = by_name[COEFFICIENTS].type.tensor_type.shape.dim[2].dim_value
-        outputs.append(helper.make_tensor_value_info(name, types.FLOAT, ["detections", count]))
-        outputs.append(by_name[PROTOTYPES])
-    for kind, inputs, output, attributes in steps:
-        graph.node.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-    del graph.output[:]
-    graph.output.extend(outputs)
