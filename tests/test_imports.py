@@ -52,6 +52,7 @@ ORDER = (
     "plots",
     "tasks",
     "cli",
+    "__main__",
 )
 TORCH_FREE = [
     "yolo_gp",

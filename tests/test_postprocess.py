@@ -10,7 +10,7 @@ from torch import Tensor
 
 from yolo_gp.data.letterbox import ImagePlacement, place
 from yolo_gp.detections import Candidates, Detections, NmsRule
-from yolo_gp.postprocess import detections, non_maximum_suppression
+from yolo_gp.postprocess import detections, exceeding, non_maximum_suppression
 from yolo_gp.presets import PRESETS
 
 F = np.float32
@@ -80,7 +80,7 @@ def test_suppression_equals_the_spec(
 
 
 @pytest.mark.parametrize("rule", [IOU, GREEDY])
-@pytest.mark.parametrize("count", [40, 600])  # by one table of all pairs, and in blocks
+@pytest.mark.parametrize("count", [40, 200, 600])  # classes together, alone, and in blocks
 def test_suppression_in_a_crowd_equals_the_spec(count: int, rule: NmsRule) -> None:
     boxes, scores = crowd(count, classes=2, density=0.6, seed=count)
     expected = nms_by_the_spec(boxes, scores, rule, 0.45)
@@ -96,6 +96,21 @@ def test_thirty_thousand_candidates_need_little_memory(rule: NmsRule) -> None:
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert 100 < kept.count_nonzero() < 30_000
     assert after - before < 300 * 1024  # KiB; all pairs at once need 3.4 GiB in float32
+
+
+def test_many_classes_at_once_equal_the_spec() -> None:
+    # 60 classes of about 10 boxes each, so that a block holds several
+    boxes, scores = crowd(200, classes=60, density=0.05, seed=3)
+    expected = nms_by_the_spec(boxes, scores, GREEDY, 0.45)
+    assert expected.count_nonzero() < scores.count_nonzero()
+    assert torch.equal(non_maximum_suppression(boxes, scores, GREEDY, 0.45), expected)
+
+
+def test_a_higher_threshold_takes_scores_that_do_not_exceed_it() -> None:
+    scores = torch.tensor([[0.5, 0.25], [0.125, 0.0]])
+    found = exceeding(Candidates(torch.zeros(2, 4), scores), 0.25)
+    assert found.scores.tolist() == [[0.5, 0], [0, 0]]
+    assert scores.tolist() == [[0.5, 0.25], [0.125, 0.0]]
 
 
 def test_the_scores_given_are_left_as_they_are() -> None:
@@ -263,6 +278,11 @@ def test_suppression_works_on_relative_boxes_as_darknet_test_does() -> None:
     )
     found = detections(candidates, placement, replace(DARKNET, iou_threshold=0.47), GREEDY)
     assert found.confidences.tolist() == [0.75]
+    in_pixels = replace(DARKNET, iou_threshold=0.47, nms_unit="pixels")  # as Darknet's valid
+    found = detections(candidates, placement, in_pixels, GREEDY)
+    assert found.confidences.tolist() == [0.75, 0.5]
+    in_pixels = replace(in_pixels, iou_threshold=0.45)
+    assert len(detections(candidates, placement, in_pixels, GREEDY)) == 1
 
 
 def test_suppression_works_on_boxes_relative_to_the_image_and_not_to_the_network_input() -> None:

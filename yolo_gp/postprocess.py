@@ -5,7 +5,7 @@ Legend: K candidates, C classes, D detections.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,8 +17,8 @@ from yolo_gp.detections import Candidates, Detections, NmsRule
 from yolo_gp.masks import instance_masks
 from yolo_gp.presets import Preset
 
-_BLOCK = 256  # boxes compared with as many others at a time: matrices that stay in the cache
-_FEW = 512  # up to so many boxes, one table of all pairs serves all classes
+_BLOCK = 128  # boxes compared with as many others at a time: matrices that stay in the cache
+_TOGETHER = 1024  # boxes of small classes whose pairs are compared at a time, 65,000 at most
 
 
 def join_candidates(parts: Sequence[Candidates]) -> Candidates:
@@ -35,6 +35,12 @@ def join_candidates(parts: Sequence[Candidates]) -> Candidates:
     )
 
 
+def exceeding(candidates: Candidates, threshold: float) -> Candidates:
+    """The same candidates, their scores thresholded once more, higher: 0 where not above it."""
+    scores = candidates.scores
+    return replace(candidates, scores=scores.where(scores > threshold, 0.0))
+
+
 def detections(
     candidates: Candidates,
     placement: ImagePlacement,
@@ -45,8 +51,7 @@ def detections(
 ) -> Detections:
     """The detections among one image's candidates, by the preset's conventions.
 
-    Suppression works on boxes relative to the image, as Darknet's `detector test` does: DIoU is
-    another in pixels. Candidates with a number that is not finite are left out.
+    Candidates with a number that is not finite are left out.
 
     Args:
         candidates: relative to the network input, their scores already thresholded.
@@ -55,22 +60,24 @@ def detections(
         names: class names by id.
         class_filter: ids of the classes to report; None reports all.
     """
+    scores = candidates.scores.float().cpu()
     boxes = placement.boxes_on_image(candidates.boxes_cxcywh_norm.float().cpu())
     height, width = placement.image_size
-    boxes_xyxy = cxcywh_to_xyxy(boxes) * boxes.new_tensor((width, height, width, height))
-    scores = candidates.scores.float().cpu()
-    finite = boxes_xyxy.isfinite().all(1) & scores.isfinite().all(1)
-    numbers = finite.nonzero().flatten()  # of those that stay, among all
-    boxes, boxes_xyxy, scores = boxes[finite], boxes_xyxy[finite], scores[finite]
+    sides = boxes.new_tensor((width, height, width, height))
+    boxes_xyxy = cxcywh_to_xyxy(boxes) * sides
+    used = boxes_xyxy.isfinite().all(1) & scores.isfinite().all(1) & scores.any(1)
+    numbers = used.nonzero().flatten()  # of those that stay, among all
+    boxes, boxes_xyxy, scores = boxes[used], boxes_xyxy[used], scores[used]
+    compared = boxes * sides if preset.nms_unit == "pixels" else boxes
     rule = head_rule if preset.nms == "head" else NmsRule()
-    kept = _kept_scores(boxes, scores, preset, rule, class_filter)
+    kept = _kept_scores(compared, scores, preset, rule, class_filter)
     candidate, class_ids = kept.nonzero(as_tuple=True)
     confidences, order = kept[candidate, class_ids].sort(descending=True, stable=True)
     order = order[: preset.max_detections]
     chosen = candidate[order]
     found = boxes_xyxy[chosen]
     if preset.clip_boxes:
-        found = found.clamp(min=0).minimum(found.new_tensor((width, height, width, height)))
+        found = found.clamp(min=0).minimum(sides)
     recipes = candidates.mask_recipes
     masks = instance_masks(recipes, numbers[chosen], found, placement) if recipes else None
     return Detections(
@@ -109,22 +116,65 @@ def non_maximum_suppression(
     class keeps its scores in the others. Needs memory for K * C scores, not for K * K overlaps.
     Source: darknet.md 3.4, Darknet src/box.c do_nms_sort, diounms_sort.
     """
+    class_ids, rows = scores.t().nonzero(as_tuple=True)
+    by_score = scores[rows, class_ids].argsort(descending=True, stable=True)
+    order = by_score[class_ids[by_score].argsort(stable=True)]
+    class_ids, rows = class_ids[order], rows[order]
     kept = scores.clone()
-    few = len(boxes_cxcywh) <= _FEW
-    table = _suppresses(boxes_cxcywh, boxes_cxcywh, rule, threshold) if few else None
-    for class_id in scores.any(0).nonzero().flatten().tolist():
-        scored = scores[:, class_id].nonzero().flatten()
-        order = scored[scores[scored, class_id].argsort(descending=True, stable=True)]
-        if table is None:
-            survives = _survivors(boxes_cxcywh[order], rule, threshold)
+    for some in _groups(class_ids):
+        boxes, own = boxes_cxcywh[rows[some]], class_ids[some]
+        if len(boxes) > _BLOCK and own[0] == own[-1]:
+            survives = _survivors_of_one(boxes, rule, threshold)
         else:
-            survives = _greedy(table[order[:, None], order])
-        kept[order[~survives], class_id] = 0
+            survives = _survivors_of_several(boxes, own, rule, threshold)
+        kept[rows[some][~survives], own[~survives]] = 0
     return kept
 
 
-def _survivors(boxes_cxcywh: Tensor, rule: NmsRule, threshold: float) -> Tensor:
-    """Which of the boxes (n, 4), best first, no surviving better box suppresses: (n,) bool."""
+def _groups(class_ids: Tensor) -> Iterator[slice]:
+    """Sorted class ids (n,) cut between classes: one large class, or several small ones."""
+    start = end = 0
+    for size in class_ids.bincount().tolist():
+        if end > start and (size > _BLOCK or end + size - start > _TOGETHER):
+            yield slice(start, end)
+            start = end
+        end += size
+        if size > _BLOCK:
+            yield slice(start, end)
+            start = end
+    if end > start:
+        yield slice(start, end)
+
+
+def _survivors_of_several(
+    boxes_cxcywh: Tensor, class_ids: Tensor, rule: NmsRule, threshold: float
+) -> Tensor:
+    """Which of the boxes (n, 4) no surviving better box of their class suppresses: (n,) bool.
+
+    The boxes come class by class (n,), best first. Only pairs within a class are compared.
+    """
+    number = torch.arange(len(class_ids), device=class_ids.device)
+    later = torch.searchsorted(class_ids, class_ids, right=True) - number - 1  # of the class
+    better = number.repeat_interleave(later)
+    place = torch.arange(len(better), device=better.device)  # among all pairs
+    worse = better + 1 + place - (later.cumsum(0) - later).repeat_interleave(later)
+
+    def pair(one: Tensor, other: Tensor) -> Tensor:
+        return _suppresses(one[None], other[None], rule, threshold)[0, 0]
+
+    hits = torch.vmap(pair)(boxes_cxcywh[better], boxes_cxcywh[worse])
+    alive = [True] * len(class_ids)
+    for i, j in zip(better[hits].tolist(), worse[hits].tolist(), strict=True):
+        if alive[i]:
+            alive[j] = False
+    return torch.tensor(alive, device=class_ids.device)
+
+
+def _survivors_of_one(boxes_cxcywh: Tensor, rule: NmsRule, threshold: float) -> Tensor:
+    """Which of the boxes (n, 4) of one class no surviving better box suppresses: (n,) bool.
+
+    The boxes come best first. What a block of them suppresses need not be compared any more.
+    """
     blocks: list[Tensor] = []
     survivors = boxes_cxcywh[:0]
     for block in torch.split(boxes_cxcywh, _BLOCK):
@@ -140,12 +190,13 @@ def _survivors(boxes_cxcywh: Tensor, rule: NmsRule, threshold: float) -> Tensor:
 
 def _greedy(suppresses: Tensor) -> Tensor:
     """Survivors (n,) where row i of (n, n) says whom i suppresses, and earlier boxes go first."""
-    spares = ~suppresses.cpu().numpy()
+    later = suppresses.triu(diagonal=1)
+    spares = ~later.cpu().numpy()
     alive = torch.ones(len(spares), dtype=torch.bool)
     survives = alive.numpy()  # the same memory
-    for i in range(len(spares)):
+    for i in later.any(1).nonzero().flatten().tolist():
         if survives[i]:
-            survives[i + 1 :] &= spares[i, i + 1 :]
+            survives &= spares[i]
     return alive.to(suppresses.device)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from yolo_gp.errors import UsageError, did_you_mean
@@ -11,6 +11,7 @@ from yolo_gp.errors import UsageError, did_you_mean
 Resize = Literal["plain", "letterbox"]
 Interpolation = Literal["darknet", "bilinear"]
 NmsChoice = Literal["head", "iou"]
+NmsUnit = Literal["relative", "pixels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,9 @@ class Preset:
     # 0..1; a box is suppressed where its overlap with a better one exceeds this
     nms: NmsChoice
     # "head" takes the rule of the network's last head, "iou" plain IoU whatever the head says
+    nms_unit: NmsUnit
+    # what boxes are compared in: fractions of the image's sides, or its pixels; IoU is the same in
+    # both, a distance of centres is not
     multi_label: bool
     # a box is reported for every class above the threshold, not for its best class alone
     max_detections: int | None
@@ -50,6 +54,7 @@ class Preset:
         _require_word("resize", self.resize, get_args(Resize))
         _require_word("interpolation", self.interpolation, get_args(Interpolation))
         _require_word("NMS rule", self.nms, get_args(NmsChoice))
+        _require_word("NMS unit", self.nms_unit, get_args(NmsUnit))
         _require_fraction("letterbox fill", self.fill)
         _require_fraction("confidence threshold", self.confidence)
         _require_fraction("IoU threshold", self.iou_threshold)
@@ -58,6 +63,25 @@ class Preset:
                 f"the maximum number of detections is {self.max_detections}; "
                 "it must be at least 1, or None for no limit"
             )
+
+    def varied(
+        self,
+        *,
+        confidence: float | None = None,
+        iou_threshold: float | None = None,
+        max_detections: int | None = None,
+    ) -> Preset:
+        """The same conventions but for what is given.
+
+        Raises:
+            UsageError: a value lies outside its range.
+        """
+        return replace(
+            self,
+            confidence=self.confidence if confidence is None else confidence,
+            iou_threshold=self.iou_threshold if iou_threshold is None else iou_threshold,
+            max_detections=self.max_detections if max_detections is None else max_detections,
+        )
 
 
 def _require_fraction(what: str, value: float) -> None:
@@ -76,8 +100,9 @@ def _unknown(what: str, value: str, known: Iterable[str]) -> str:
     return f"{text}; {suggestion}" if suggestion else text
 
 
-# Darknet: darknet.md 3.3 and 5.3. OpenCV: its YOLO layer's thresholds (darknet.md 3.3), and the
-# black border that is the default of blobFromImageWithParams. Ultralytics and YOLOR: peers.md 4.
+# For detection. Darknet: darknet.md 3.3 and 5.3. OpenCV: its YOLO layer's thresholds (darknet.md
+# 3.3), and the black border that is the default of blobFromImageWithParams. Ultralytics and YOLOR:
+# peers.md 4.
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
@@ -90,6 +115,7 @@ PRESETS: dict[str, Preset] = {
             confidence=0.25,
             iou_threshold=0.45,
             nms="head",
+            nms_unit="relative",
             multi_label=True,
             max_detections=None,
             clip_boxes=False,
@@ -103,6 +129,7 @@ PRESETS: dict[str, Preset] = {
             confidence=0.2,
             iou_threshold=0.4,
             nms="iou",
+            nms_unit="relative",
             multi_label=True,
             max_detections=None,
             clip_boxes=False,
@@ -116,6 +143,7 @@ PRESETS: dict[str, Preset] = {
             confidence=0.25,
             iou_threshold=0.7,
             nms="iou",
+            nms_unit="relative",
             multi_label=False,
             max_detections=300,
             clip_boxes=True,
@@ -129,6 +157,7 @@ PRESETS: dict[str, Preset] = {
             confidence=0.4,
             iou_threshold=0.5,
             nms="iou",
+            nms_unit="relative",
             multi_label=True,
             max_detections=300,
             clip_boxes=True,
@@ -137,12 +166,48 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+# For val, where every box counts however faint. Darknet's `valid` writes boxes that end at the
+# border and compares them in pixels (darknet.md 3.3, 7.3). OpenCV has no val: its thresholds stay.
+# Ultralytics' and YOLOR's val: peers.md 4.
+VAL_PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        replace(
+            PRESETS["darknet"],
+            confidence=0.001,
+            iou_threshold=0.6,
+            nms_unit="pixels",
+            clip_boxes=True,
+        ),
+        PRESETS["opencv"],
+        replace(PRESETS["ultralytics"], confidence=0.001, multi_label=True),
+        replace(PRESETS["coco"], confidence=0.001, iou_threshold=0.65),
+    )
+}
+
+# How Darknet's `detector map` chooses among what the network proposes: darknet.md 3.3, 7.3.
+DARKNET_MAP = replace(PRESETS["darknet"], confidence=0.005)
+
+
 def find_preset(name: str) -> Preset:
-    """The preset of that name.
+    """The preset of that name, for detection.
 
     Raises:
         UsageError: there is none; the message lists the names and suggests a close one.
     """
-    if name not in PRESETS:
-        raise UsageError(_unknown("preset", name, PRESETS))
-    return PRESETS[name]
+    return _find(PRESETS, name)
+
+
+def find_val_preset(name: str) -> Preset:
+    """The preset of that name, for val.
+
+    Raises:
+        UsageError: there is none; the message lists the names and suggests a close one.
+    """
+    return _find(VAL_PRESETS, name)
+
+
+def _find(presets: dict[str, Preset], name: str) -> Preset:
+    if name not in presets:
+        raise UsageError(_unknown("preset", name, presets))
+    return presets[name]

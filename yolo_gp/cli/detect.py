@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +31,6 @@ from yolo_gp.cli.zoo_files import visible_cache
 from yolo_gp.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from yolo_gp.presets import Preset
     from yolo_gp.tasks.detector import Detector
     from yolo_gp.tasks.results import Report
     from yolo_gp.tasks.sources import Sources
@@ -86,6 +84,7 @@ def detect(
     offline: OfflineOption = False,
 ) -> None:
     """Find objects: prints a table (or JSON), writes annotated pictures."""
+    from yolo_gp.presets import find_preset
     from yolo_gp.tasks.detector import Detector, DetectorSettings
     from yolo_gp.tasks.models import ModelSource
     from yolo_gp.tasks.sources import open_sources
@@ -98,7 +97,9 @@ def detect(
         strict=strict,
         random_weights=random_weights,
     )
-    varied = _varied(preset, confidence, iou, max_det)
+    varied = find_preset(preset).varied(
+        confidence=confidence, iou_threshold=iou, max_detections=max_det
+    )
     settings = DetectorSettings(model=model, preset=varied, device=device, dtype=dtype)
     detector = Detector.load(settings, cache=visible_cache(offline=offline))
     print_warnings(detector.graph.warnings)
@@ -114,18 +115,6 @@ def detect(
         print(report.to_table())
         print(f"conventions: preset {report.preset}", file=sys.stderr)
     _finish(report, folder)
-
-
-def _varied(name: str, confidence: float | None, iou: float | None, max_det: int | None) -> Preset:
-    from yolo_gp.presets import find_preset
-
-    preset = find_preset(name)
-    return replace(
-        preset,
-        confidence=preset.confidence if confidence is None else confidence,
-        iou_threshold=preset.iou_threshold if iou is None else iou,
-        max_detections=preset.max_detections if max_det is None else max_det,
-    )
 
 
 def _class_ids(text: str | None, detector: Detector) -> frozenset[int] | None:

@@ -18,6 +18,7 @@ from yolo_gp.cli.expand import expand
 from yolo_gp.cli.info import info
 from yolo_gp.cli.make import make
 from yolo_gp.cli.transform import transform
+from yolo_gp.cli.val import val
 from yolo_gp.cli.zoo import zoo
 from yolo_gp.errors import ExitCode, YoloGpError
 
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Compile Darknet cfg files to torch, look at them, run them.",
 )
 app.command()(detect)
+app.command()(val)
 app.command()(info)
 app.command()(analyze)
 app.command()(expand)
