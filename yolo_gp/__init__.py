@@ -63,8 +63,8 @@ def __getattr__(name: str) -> Any:
 
 
 def load(
-    cfg: str | Path,
-    weights: str | Path,
+    cfg: str | Path | None = None,
+    weights: str | Path | None = None,
     *,
     names: str | Path | None = None,
     preset: str | Preset = "darknet",
@@ -72,12 +72,14 @@ def load(
     dtype: str = "float32",
     size: tuple[int, int] | None = None,
 ) -> Detector:
-    """A detector from a cfg and its Darknet weights.
+    """A detector from a cfg and its weights.
 
     Args:
-        cfg: path of a cfg file, or the name of one that comes with yolo-gp.
-        weights: path of the `.weights` file.
-        names: path of a file with one class name a line.
+        cfg: path of a cfg file, or the name of one that comes with yolo-gp or of a pretrained
+            model; not needed with weights that hold their cfg.
+        weights: path of a Darknet `.weights` file, a safetensors file or a torch state dict of
+            ours; by default the pretrained weights that belong to the cfg, fetched if need be.
+        names: path of a file with one class name a line; by default those of the weights.
         preset: conventions: "darknet", "opencv", "ultralytics", "coco", or a varied `Preset`.
         device: a torch device, such as "cpu" or "cuda:0".
         dtype: "float32", "float16" or "bfloat16".
