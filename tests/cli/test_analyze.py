@@ -147,3 +147,69 @@ def test_a_layer_without_gradient_is_said_to_have_none(yolo_gp: Run, tmp_path: P
         "layer 1 [convolutional], 4 x 8 x 8: no gradient reaches it\n"
     )
     assert yolo_gp("analyze", cfg).stdout.splitlines()[-1].split()[-1] == "1"
+
+
+def test_html_writes_one_report_of_all_networks(yolo_gp: Run, residual: Path) -> None:
+    report = residual.parent / "out" / "report.html"
+    result = yolo_gp("analyze", residual, "yolov3-tiny.cfg", "--html", report)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    text = report.read_text()
+    assert '<button role="tab" id="tab-0"' in text
+    assert "yolov3-tiny.cfg</button>" in text
+
+
+def test_html_with_a_layer_opens_at_that_layer(yolo_gp: Run, residual: Path) -> None:
+    report = residual.parent / "report.html"
+    assert yolo_gp("analyze", residual, "--layer", "2", "--html", report).returncode == 0
+    assert '"chosen":2}' in report.read_text()
+
+
+def test_svg_draws_the_network_or_the_paths_of_a_layer(yolo_gp: Run, residual: Path) -> None:
+    svg = residual.parent / "paths.svg"
+    assert yolo_gp("analyze", residual, "-o", svg).stdout == ""
+    assert "shortest / longest path" in svg.read_text()
+    assert yolo_gp("analyze", residual, "-o", svg, "--layer", "2").stdout == ""
+    assert "Gradient paths of layer 2 [convolutional]" in svg.read_text()
+
+
+def test_json_and_conditions_go_together_with_pictures(yolo_gp: Run, residual: Path) -> None:
+    svg = residual.parent / "paths.svg"
+    result = yolo_gp("analyze", residual, "-o", svg, "--json", "--fail-if", "longest>4")
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["networks"][0]["longest"] == 5
+    assert svg.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["-o", "x.txt"],
+            "-o x.txt has a suffix it cannot write\nexpected: a name that ends in .svg",
+        ),
+        (
+            ["--html", "x.svg"],
+            "--html x.svg has a suffix it cannot write\n"
+            "expected: a name that ends in .html or .htm",
+        ),
+        (
+            ["elan-nano.cfg", "-o", "x.svg"],
+            "-o draws one network, there are 2 cfgs\n"
+            "help: --html FILE puts several into one report",
+        ),
+    ],
+)
+def test_pictures_that_cannot_be_written_are_refused(
+    yolo_gp: Run, residual: Path, arguments: list[str], message: str
+) -> None:
+    result = yolo_gp("analyze", residual, *arguments)
+    assert (result.returncode, result.stderr) == (2, f"error: {message}\n")
+    assert not list(residual.parent.glob("x.*"))
+
+
+def test_a_picture_that_the_disk_refuses_is_an_error(yolo_gp: Run, residual: Path) -> None:
+    taken = residual.parent / "taken.svg"
+    taken.mkdir()
+    result = yolo_gp("analyze", residual, "-o", taken)
+    assert result.returncode == 5
+    assert result.stderr == f"error: cannot write {taken}: is a directory\n"

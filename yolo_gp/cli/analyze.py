@@ -6,12 +6,15 @@ import json
 import operator
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from yolo_gp.cli.flags import JsonOption, SizeOption, StrictOption, parse_size, print_warnings
+from yolo_gp.cli.zoo_files import visible_cache
 from yolo_gp.errors import ExitCode, UsageError, did_you_mean
+from yolo_gp.files import write_atomically
 
 if TYPE_CHECKING:
     from yolo_gp.analysis.path_tables import Analysis
@@ -32,6 +35,19 @@ _FailIf = Annotated[
         help="Exit with 1 if a figure is so, as in 'longest_shortest>12'. May be repeated.",
     ),
 ]
+_Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="Write drawings, plots and tables as one HTML file, to explore."),
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Write one network's drawing, an .svg for papers; with --layer, of its paths.",
+    ),
+]
+_HTML, _SVG = (".html", ".htm"), (".svg",)
 _OPERATORS = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -46,28 +62,75 @@ def analyze(
     cfgs: _Cfgs,
     layer: _Layer = None,
     fail_if: _FailIf = None,
+    html: _Html = None,
+    out: _Out = None,
     size: SizeOption = None,
     as_json: JsonOption = False,
     strict: StrictOption = False,
 ) -> None:
-    """Show timestamps, sources and lengths of gradient paths; of several cfgs, side by side."""
-    from yolo_gp.analysis.path_tables import comparison_table, layer_text, paths_table
+    """Show timestamps, sources and lengths of gradient paths; of several cfgs, side by side.
 
+    With --html or -o it writes pictures instead.
+    """
     conditions = [_Condition(text) for text in fail_if or ()]
+    _check(cfgs, layer, html, out, as_json=as_json)
     analyses = [_analysis(cfg, parse_size(size), strict=strict) for cfg in cfgs]
-    if layer is not None and (len(analyses) > 1 or as_json):
-        raise UsageError("--layer shows a layer of one cfg, as text\nexpected: one cfg, no --json")
+    index = None if layer is None else _index(analyses[0], layer)
+    _draw(analyses, index, html, out)
     if as_json:
         print(_json(analyses))
-    elif layer is not None:
-        print(layer_text(analyses[0], _index(analyses[0], layer)))
-    else:
-        print(paths_table(analyses[0]) if len(analyses) == 1 else comparison_table(analyses))
+    elif html is None and out is None:
+        print(_text(analyses, index))
     broken = [text for condition in conditions for text in condition.broken_by(analyses)]
     for text in broken:
         print(text, file=sys.stderr)
     if broken:
         raise typer.Exit(ExitCode.FINDINGS)
+
+
+def _check(
+    cfgs: list[str], layer: int | None, html: Path | None, out: Path | None, *, as_json: bool
+) -> None:
+    """Refuse flags that do not go together, before any work."""
+    if layer is not None and (len(cfgs) > 1 or as_json):
+        raise UsageError("--layer shows a layer of one cfg, as text\nexpected: one cfg, no --json")
+    _check_suffix("--html", html, _HTML)
+    _check_suffix("-o", out, _SVG)
+    if out is not None and len(cfgs) > 1:
+        raise UsageError(
+            f"-o draws one network, there are {len(cfgs)} cfgs\n"
+            "help: --html FILE puts several into one report"
+        )
+
+
+def _check_suffix(flag: str, path: Path | None, suffixes: tuple[str, ...]) -> None:
+    if path is not None and path.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"{flag} {path} has a suffix it cannot write\n"
+            f"expected: a name that ends in {' or '.join(suffixes)}"
+        )
+
+
+def _draw(analyses: list[Analysis], index: int | None, html: Path | None, out: Path | None) -> None:
+    """Write the pictures that were asked for."""
+    if html is not None:
+        from yolo_gp.drawing.report import report_html
+
+        write_atomically(html, report_html(analyses, index))
+    if out is not None:
+        from yolo_gp.drawing.figure import layer_svg, overview_svg
+
+        (analysis,) = analyses
+        picture = overview_svg(analysis) if index is None else layer_svg(analysis, index)
+        write_atomically(out, picture)
+
+
+def _text(analyses: list[Analysis], index: int | None) -> str:
+    from yolo_gp.analysis.path_tables import comparison_table, layer_text, paths_table
+
+    if index is not None:
+        return layer_text(analyses[0], index)
+    return paths_table(analyses[0]) if len(analyses) == 1 else comparison_table(analyses)
 
 
 def _analysis(cfg: str, size: tuple[int, int] | None, *, strict: bool) -> Analysis:
@@ -76,7 +139,7 @@ def _analysis(cfg: str, size: tuple[int, int] | None, *, strict: bool) -> Analys
     from yolo_gp.graph import read_graph
     from yolo_gp.zoo import find_cfg
 
-    path = find_cfg(cfg)
+    path = find_cfg(cfg, visible_cache())
     graph = read_graph(path, input_size=size, strict=strict)
     print_warnings(graph.warnings)
     return Analysis(path.name, graph, gradient_paths(graph))
