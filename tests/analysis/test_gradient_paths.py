@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from yolo_gp.analysis.gradient_paths import GradientPaths, gradient_paths
+from yolo_gp.analysis.intervals import Run, backward, forward
+from yolo_gp.analysis.polynomials import LayerSet, Polynomial
 from yolo_gp.errors import CfgError
 from yolo_gp.families import FamilySettings, family_cfg
 from yolo_gp.graph import compile_text, read_graph
+from yolo_gp.shapes import FeatureShape
 
 NET = "[net]\nwidth=8\nheight=8\nchannels=3\n"
 CONV = "[convolutional]\nfilters={}\nactivation=linear\n"
@@ -263,6 +266,19 @@ def test_every_head_emits_at_timestamp_one() -> None:
     paths = analysed(conv(6), conv(6), head, route(0), conv(6), conv(6), head)
     assert timestamps(paths) == [(2, 3), (1,), (2,), (1,)]
     assert [layer.sources for layer in paths.weight_layers] == [(1, 4), (2,), (5,), (6,)]
+
+
+def test_an_anchor_free_heads_output_leads_back_into_its_branches() -> None:
+    # Its output is 4 sides of 2 bins each, then the classes. A later layer reads sides 2-3 and the
+    # class, 3 of 5 channels: bins 4-7 of the box branch, and the class branch.
+    head = "[anchor_free]\nfrom=1,2\nclasses=1\nbins=2\n"
+    graph = compile_text(NET + conv(8) + route(0) + conv(1) + head, "head.cfg")
+    node = graph.nodes[3]
+    flow = node.layer.channel_flow(node.input_shapes, FeatureShape(5, 8, 8))
+    wanted = (Run(2, 5, Polynomial(1, (1,))),)
+    assert backward(flow[0], wanted, 8, 5) == [Run(4, 8, Polynomial(1, (1,)))]
+    assert backward(flow[1], wanted, 1, 5) == [Run(0, 1, Polynomial(1, (1,)))]
+    assert forward(flow[1], (Run(0, 1, LayerSet(2)),), 1, 5) == [Run(4, 5, LayerSet(2))]
 
 
 def test_all_of_the_corpus_analyses(shared: Path) -> None:

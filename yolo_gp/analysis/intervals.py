@@ -96,14 +96,18 @@ def forward(flow: Passes | Mixes, runs: Runs[V], source: int, target: int) -> li
     """
     if isinstance(flow, Passes):
         return move(runs, flow.start, flow.count, flow.target)
-    return spread(runs, source // flow.groups, target // flow.groups)
+    outputs = target if flow.outputs is None else flow.outputs
+    mixed = spread(runs, source // flow.groups, outputs // flow.groups)
+    return move(mixed, 0, outputs, flow.target)
 
 
 def backward(flow: Passes | Mixes, runs: Runs[V], source: int, target: int) -> list[Run[V]]:
     """What of an output's runs comes back to the input, by one way of a layer's channel flow."""
     if isinstance(flow, Passes):
         return move(runs, flow.target, flow.count, flow.start)
-    return spread(runs, target // flow.groups, source // flow.groups)
+    outputs = target if flow.outputs is None else flow.outputs
+    own = move(runs, flow.target, outputs, 0)
+    return spread(own, outputs // flow.groups, source // flow.groups)
 
 
 def spread(runs: Iterable[Run[V]], group: int, width: int) -> list[Run[V]]:

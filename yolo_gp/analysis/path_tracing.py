@@ -75,8 +75,8 @@ class _Tracer:
             first, end = first + way.target, end + way.target
         else:
             group = channel // (node.input_shapes[way.input].channels // way.groups)
-            size = node.output_shape.channels // way.groups
-            first, end = group * size, (group + 1) * size
+            size = (way.outputs or node.output_shape.channels) // way.groups
+            first, end = way.target + group * size, way.target + (group + 1) * size
         return self._first_channel(node.index, timestamp, first, end)
 
     def _first_channel(

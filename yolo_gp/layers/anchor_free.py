@@ -15,6 +15,7 @@ from yolo_gp.layers.base import (
     ShapeProblem,
     check_equal_sizes,
 )
+from yolo_gp.layers.channel_flow import ChannelFlow, Mixes, Passes
 from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
 from yolo_gp.layers.nms_keys import parse_nms
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
@@ -123,6 +124,12 @@ class AnchorFree(Head):
             help=f"set filters={branch.channels} there, or mend {branch.key} here; from lists the "
             "box, the class and the mask branch, in this order",
         )
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        sides = Mixes(0, learned=False, groups=_SIDES, outputs=_SIDES)
+        classes = Passes(1, self.classes, target=_SIDES)
+        masks = Passes(2, self.masks.count, target=_SIDES + self.classes)
+        return (sides, classes, masks)[: len(self.layers)]
 
     def passes_input(self) -> bool:
         return True  # the network makes no map of it unless another layer reads it

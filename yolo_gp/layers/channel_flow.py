@@ -31,11 +31,15 @@ class Mixes:
     Fields:
         input: the number of the input among the layer's inputs.
         learned: the layer learns how to mix. Crossing it takes a gradient one timestamp.
+        outputs: how many output channels they reach; None for all.
+        target: the first of those.
     """
 
     input: int
     learned: bool
     groups: int = 1
+    outputs: int | None = None
+    target: int = 0
 
 
 ChannelFlow = tuple[Passes | Mixes, ...]
