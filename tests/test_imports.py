@@ -47,6 +47,7 @@ ORDER = (
     "zoo",
     "zoo_tables",
     "data",
+    "scenes",
     "metrics",
     "masks",
     "postprocess",

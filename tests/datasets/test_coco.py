@@ -195,6 +195,17 @@ def test_the_image_folder_can_be_named(coco: Write, picture: Write, tmp_path: Pa
     assert sample.path == tmp_path / "other" / "a.jpg"
 
 
+def test_an_image_folder_that_does_not_exist_is_refused(coco: Write, tmp_path: Path) -> None:
+    file = coco({"bbox": BOX})
+    for images in (tmp_path / "none", file):
+        with pytest.raises(DataError) as error:
+            open_dataset(str(file), images=images)
+        assert str(error.value) == (
+            f"there is no folder {images}\nexpected: --images with the one that holds the images "
+            f"of {file}"
+        )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -313,3 +324,11 @@ def test_a_large_file_is_kept_as_numbers(coco: Write, tmp_path: Path) -> None:
     assert kept < 2e6
     assert peak < file.stat().st_size + 4 * 1.6e6
     assert json.loads(file.read_bytes())["annotations"]
+
+
+def test_a_folder_is_opened_by_the_annotations_of_the_split(shared: Path, tmp_path: Path) -> None:
+    for part in ("annotations", "images"):
+        (tmp_path / part).symlink_to(shared / "data/coco-mini" / part)
+    folder = open_dataset(str(tmp_path), split="train")
+    file = open_dataset(str(shared / "data/coco-mini/annotations/instances_train.json"))
+    assert [sample.image_id for sample in folder.samples] == [s.image_id for s in file.samples]

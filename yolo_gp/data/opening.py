@@ -71,7 +71,10 @@ def _open(path: Path, split: str, images: Path | None, masks: bool) -> Annotated
 
 
 def _open_folder(folder: Path, split: str, masks: bool) -> AnnotatedDataset:
-    """VOC by its XML files; else by its one yaml; else images with YOLO txt labels."""
+    """YOLO by its yaml or its labels; VOC by its XML files; COCO by the JSON of the split."""
+    annotations = folder / "annotations" / f"instances_{split}.json"
+    if annotations.is_file() and not (folder / "labels").is_dir():
+        return CocoDataset(annotations, masks=masks)
     listed = _names_in(folder)
     if (folder / "Annotations").is_dir() or any(folder.glob("*.xml")):
         return VocDataset(find_voc(folder, split), listed or None, masks=masks)
@@ -105,16 +108,21 @@ def _image_folder(folder: Path, split: str) -> Path:
     parts = sorted(path.name for path in base.iterdir() if path.is_dir() and path.name[0] != ".")
     if base == images and parts:
         raise DataError(f"{images} has no {split}\nexpected: one of its parts, {', '.join(parts)}")
+    _refuse_coco(folder)
+    raise DataError(f"{folder} holds no data set of a known format\n{_KINDS}")
+
+
+def _refuse_coco(folder: Path) -> None:
     jsons = [str(path) for path in sorted(folder.glob("annotations/*.json"))]
     if jsons:
         raise DataError(f"{folder} is a folder of COCO data\nexpected: {' or '.join(jsons)}")
-    raise DataError(f"{folder} holds no data set of a known format\n{_KINDS}")
 
 
 def _require_labels(folder: Path, found: ImageList) -> None:
     """Refuse images none of which has a label: rather another layout than an empty data set."""
     if any(is_file(path) for name in found.paths for path in label_candidates(Path(name))):
         return
+    _refuse_coco(folder)
     looked = " and ".join(map(str, label_candidates(Path(found.paths[0]))))
     raise DataError(f"{folder} holds images without labels; looked for {looked}\n{_KINDS}")
 

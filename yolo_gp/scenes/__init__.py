@@ -1,0 +1,1 @@
+"""Pictures of shapes made from numbers: a data set that needs nothing. Loads no torch."""
