@@ -275,6 +275,7 @@ def test_images_are_in_order_of_their_paths_and_hidden_ones_are_left_out(
         (["images/a.jpg"], "holds images without labels; looked for "),
         (["images/a.jpg", "a.names", "b.names"], "several lists of names: a.names, b.names"),
         (["annotations/x.json"], "is a folder of COCO data\nexpected: "),
+        (["images/val/a.jpg", "annotations/x.json"], "is a folder of COCO data\nexpected: "),
     ],
 )
 def test_a_folder_that_is_no_data_set_is_refused(

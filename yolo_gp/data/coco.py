@@ -39,6 +39,11 @@ class CocoDataset:
         Raises:
             DataError: the file cannot be read, is no COCO JSON, or its images are nowhere.
         """
+        if images is not None and not images.is_dir():
+            raise DataError(
+                f"there is no folder {images}\nexpected: --images with the one that holds the "
+                f"images of {file}"
+            )
         self.name = str(file)
         self._table = table = read_table(file)
         self._masks = masks
