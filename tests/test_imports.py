@@ -52,6 +52,7 @@ ORDER = (
     "masks",
     "postprocess",
     "plots",
+    "training",
     "tasks",
     "cli",
     "__main__",

@@ -98,28 +98,16 @@ def _specify_layer(index: int, section: Section, diagnostics: Diagnostics) -> Wr
     layer, macro = None, None
     if section.kind in LAYERS:
         kind = LAYERS[section.kind]
-        layer = kind.parse(options, _common_keys(options, ours=kind.ours))
+        layer = kind.parse(options, CommonKeys.parse(options, ours=kind.ours))
         options.finish({} if kind.ours else {**COMMON_IGNORED, **kind.ignored}, ours=kind.ours)
     elif section.kind in MACROS:
-        macro = MACROS[section.kind].parse(options, _common_keys(options, ours=True))
+        macro = MACROS[section.kind].parse(options, CommonKeys.parse(options, ours=True))
         options.finish({}, ours=True)
     else:
         _report_unknown_kind(section, diagnostics)
     known = layer is not None or macro is not None
     trusted = known and not options.failed
     return WrittenLayer(index, section.kind, section.span, layer, macro, trusted)
-
-
-def _common_keys(options: Options, *, ours: bool) -> CommonKeys:
-    """The keys of all sections; ours have no weights of their own, so they take a name only."""
-    name = options.name("name")
-    if ours:
-        return CommonKeys(name=name)
-    return CommonKeys(
-        name=name,
-        dont_load=options.flag("dontload"),
-        dont_load_scales=options.flag("dontloadscales"),
-    )
 
 
 def _report_unknown_kind(section: Section, diagnostics: Diagnostics) -> None:

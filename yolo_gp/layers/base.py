@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from yolo_gp.cost import Cost
 from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.errors import Span
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.training_keys import SectionTraining, parse_section_training
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, format_size
@@ -120,14 +121,29 @@ class CommonKeys:
         name: what other sections call it by, as @name (ours, not Darknet's).
         dont_load: the section takes nothing from a `.weights` file.
         dont_load_scales: scale, mean and variance of its batch norm are not in the file.
+        training: how the section learns.
     """
 
     name: str | None = None
     dont_load: bool = False
     dont_load_scales: bool = False
+    training: SectionTraining = field(default_factory=SectionTraining)
+
+    @classmethod
+    def parse(cls, options: Options, *, ours: bool) -> CommonKeys:
+        """Sections of our own (`ours`) have no weights of their own, so they take a name only."""
+        name = options.name("name")
+        if ours:
+            return cls(name=name)
+        return cls(
+            name=name,
+            dont_load=options.flag("dontload"),
+            dont_load_scales=options.flag("dontloadscales"),
+            training=parse_section_training(options),
+        )
 
 
-_TRAINING_ONLY = "acts in training only"
+TRAINING_ONLY = "acts in training only"
 COMMON_IGNORED: Mapping[str, str] = dict.fromkeys(
     (
         "clip",
@@ -138,7 +154,7 @@ COMMON_IGNORED: Mapping[str, str] = dict.fromkeys(
         "train_only_bn",
         "learning_rate",
     ),
-    _TRAINING_ONLY,
+    TRAINING_ONLY,
 )
 STREAM_KEYS: Mapping[str, str] = dict.fromkeys(
     ("stream", "wait_stream"), "schedules CUDA streams, results are the same"
@@ -147,7 +163,7 @@ STREAM_KEYS: Mapping[str, str] = dict.fromkeys(
 
 def training_only(*keys: str) -> Mapping[str, str]:
     """`ignored` entries for keys that act in training only."""
-    return dict.fromkeys(keys, _TRAINING_ONLY)
+    return dict.fromkeys(keys, TRAINING_ONLY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from yolo_gp.errors import Span
 from yolo_gp.layers.base import training_only
+from yolo_gp.layers.net_training import (
+    NET_TRAINING_KEYS,
+    WITHOUT_EFFECT,
+    NetTraining,
+    parse_net_training,
+)
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import PartialShape
 
-NET_IGNORED: Mapping[str, str] = {
-    **training_only(
-        *"""batch subdivisions time_steps max_batches learning_rate learning_rate_min momentum decay
-        policy burn_in power step scale steps scales seq_scales gamma sgdr_cycle sgdr_mult adam B1
-        B2 eps loss_scale ema_alpha flip angle aspect saturation exposure hue blur gaussian_noise
-        mixup cutmix mosaic mosaic_bound label_smooth_eps resize_step max_crop min_crop
-        dynamic_minibatch track augment_speed sequential_subdivisions contrastive
-        contrastive_jit_flip contrastive_color unsupervised adversarial_lr attention
-        weights_reject_freq equidistant_point badlabels_rejection_percentage
-        num_sigmas_reject_badlabels try_fix_nan loss_scale max_chart_loss notruth random max_ratio
-        min_ratio center clip""".split()
-    ),
-    **dict.fromkeys(
-        ("optimized_memory", "workspace_size_limit_MB", "use_cuda_graph"),
-        "concerns Darknet's own memory use",
-    ),
-    "show_receptive_field": "prints only",
-}
+NET_IGNORED: Mapping[str, str] = {**training_only(*NET_TRAINING_KEYS), **WITHOUT_EFFECT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +27,13 @@ class Net:
     Fields:
         input_shape: one image, (C, H, W); `inputs` numbers of a flat input are (inputs, 1, 1).
         letter_box: images are resized with their aspect ratio kept.
+        training: what acts in training only.
     """
 
     span: Span
     input_shape: PartialShape
     letter_box: bool
+    training: NetTraining = field(default_factory=NetTraining)
 
     @classmethod
     def parse(cls, options: Options) -> Net:
@@ -50,6 +41,7 @@ class Net:
             span=options.span,
             input_shape=_input_shape(options),
             letter_box=options.flag("letter_box"),
+            training=parse_net_training(options),
         )
 
 

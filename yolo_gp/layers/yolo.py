@@ -19,6 +19,11 @@ from yolo_gp.layers.base import (
 )
 from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
 from yolo_gp.layers.nms_keys import parse_darknet_nms
+from yolo_gp.layers.training_keys import (
+    YOLO_TRAINING_KEYS,
+    YoloTraining,
+    parse_yolo_training,
+)
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -48,12 +53,8 @@ class Yolo(Head):
 
     kind: ClassVar[str] = "yolo"
     ignored: ClassVar[Mapping[str, str]] = {
-        **training_only(
-            *"""max iou_loss iou_thresh_kind iou_normalizer obj_normalizer cls_normalizer
-            delta_normalizer max_delta label_smooth_eps objectness_smooth focal_loss
-            counters_per_class ignore_thresh truth_thresh iou_thresh jitter resize random map
-            show_details""".split()
-        ),
+        **training_only(*YOLO_TRAINING_KEYS),
+        "map": "renames classes while Darknet trains; label the data with the classes meant",
         **dict.fromkeys(
             """embedding_layer track_history_size sim_thresh dets_for_track dets_for_show
             track_ciou_norm""".split(),
@@ -62,6 +63,7 @@ class Yolo(Head):
         "beta1": "read by no Darknet; stands in published files",
         "uc_normalizer": "belongs to [Gaussian_yolo]; stands in published files",
     }
+    training_fields: ClassVar[frozenset[str]] = frozenset({"training"})
 
     span: Span
     common: CommonKeys
@@ -71,18 +73,21 @@ class Yolo(Head):
     new_coords: bool
     masks: MaskKeys
     nms: NmsRule
+    training: YoloTraining
 
     @classmethod
     def parse(cls, options: Options, common: CommonKeys) -> Yolo:
+        classes = options.integer("classes", 20, minimum=1, maximum=MAX_CHANNELS)
         return cls(
             span=options.span,
             common=common,
-            classes=options.integer("classes", 20, minimum=1, maximum=MAX_CHANNELS),
+            classes=classes,
             anchors=parse_anchors(options),
             scale_x_y=options.number("scale_x_y", 1.0),
             new_coords=options.flag("new_coords"),
             masks=parse_mask_keys(options),
             nms=parse_darknet_nms(options),
+            training=parse_yolo_training(options, classes),
         )
 
     @property

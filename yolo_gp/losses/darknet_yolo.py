@@ -19,6 +19,8 @@ from torch import Tensor
 
 from yolo_gp.boxes import pairwise_iou_cxcywh
 from yolo_gp.losses.darknet_boxes import BoxLoss, IouKind, iou_gradient, iou_of
+from yolo_gp.losses.darknet_matching import match_anchors
+from yolo_gp.losses.positives import Positives
 from yolo_gp.losses.targets import Targets
 
 _SURE_OF_A_CLASS = 0.25  # a cell whose every class lies below is never spared as a near miss
@@ -86,7 +88,7 @@ class YoloDeltas:
         cost: the number that goes into the loss that Darknet prints, of the whole batch.
         positives: how many cells and anchors were told to hold an object.
         mean_iou: of their boxes with their objects, before this step; 0 if there are none.
-        box_squares, other_squares: sums of squared deltas of boxes, and of all else.
+        box_squares, objectness_squares, class_squares: sums of squared deltas.
     """
 
     deltas: Tensor
@@ -94,31 +96,13 @@ class YoloDeltas:
     positives: int
     mean_iou: float
     box_squares: float
-    other_squares: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Positives:
-    """Cells told to hold an object, in the order that Darknet visits them; each (P,).
-
-    Fields:
-        image, slot, row, column: where; `slot` counts the head's own anchors.
-        truth: the number of the object.
-    """
-
-    image: Tensor
-    slot: Tensor
-    row: Tensor
-    column: Tensor
-    truth: Tensor
+    objectness_squares: float
+    class_squares: float
 
     @property
-    def place(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.image, self.slot, self.row, self.column
-
-    def only(self, chosen: Tensor) -> _Positives:
-        parts = (*self.place, self.truth)
-        return _Positives(*(part[chosen] for part in parts))
+    def other_squares(self) -> float:
+        """What Darknet prints as class_loss, of the whole batch."""
+        return self.objectness_squares + self.class_squares
 
 
 class DarknetYoloLoss:
@@ -139,17 +123,26 @@ class DarknetYoloLoss:
         batch, _, height, width = raw.shape
         shaped = raw.detach().float().reshape(batch, len(s.mask), -1, height, width)
         state = _State(s, shaped.permute(0, 1, 3, 4, 2), self._input_size)
-        inside = (targets.class_ids >= 0) & (targets.class_ids < s.classes)
-        numbers = inside.nonzero().flatten()
+        numbers = targets.of_classes(s.classes)
         near = state.background(targets, numbers)
         if near is not None:
             state.teach(near, targets, smooth_target="overlap")
-        positives = _match(s, targets, numbers, (height, width), self._input_size)
+        positives = match_anchors(
+            targets,
+            numbers,
+            anchors_wh=s.anchors_wh,
+            mask=s.mask,
+            iou_thresh=s.iou_thresh,
+            iou_thresh_kind=s.iou_thresh_kind,
+            grid=(height, width),
+            input_size=self._input_size,
+        )
         state.teach(positives, targets, smooth_target="one")
+        places = state.taught.nonzero(as_tuple=True)
         if s.iou_thresh < 1:
-            state.average_boxes()
+            state.average_boxes(places)
         deltas = state.deltas.permute(0, 1, 4, 2, 3).reshape(raw.shape)
-        return state.report(deltas, positives, targets)
+        return state.report(deltas, positives, places, targets)
 
 
 class _State:
@@ -161,11 +154,10 @@ class _State:
         s = self.settings = settings
         self.raw = raw
         self.deltas = torch.zeros_like(raw)
+        self.taught = torch.zeros(raw.shape[:4], dtype=torch.bool, device=raw.device)
         self.input_size = input_size
-        self.objectness = raw[..., 4] if s.new_coords else raw[..., 4].sigmoid()
-        self.classes = raw[..., 5:] if s.new_coords else raw[..., 5:].sigmoid()
-        xy = raw[..., :2] if s.new_coords else raw[..., :2].sigmoid()
-        self.xy = xy * s.scale_x_y - 0.5 * (s.scale_x_y - 1)
+        self.objectness = self._activated(raw[..., 4])
+        self.xy = self._activated(raw[..., :2]) * s.scale_x_y - 0.5 * (s.scale_x_y - 1)
         height, width = raw.shape[2:4]
         rows, columns = torch.meshgrid(
             torch.arange(height, device=raw.device),
@@ -180,7 +172,10 @@ class _State:
         self.boxes = torch.cat((centre, factor * anchors), dim=-1)
         self.weights = raw.new_tensor(s.class_weights)
 
-    def background(self, targets: Targets, numbers: Tensor) -> _Positives | None:
+    def _activated(self, entries: Tensor) -> Tensor:
+        return entries if self.settings.new_coords else entries.sigmoid()
+
+    def background(self, targets: Targets, numbers: Tensor) -> Positives | None:
         """Pass 1: every cell is background, unless its box lies well on an object.
 
         Returns:
@@ -188,7 +183,7 @@ class _State:
         """
         s = self.settings
         best, which = self._best_overlap(targets, numbers)
-        sure = (self.classes > _SURE_OF_A_CLASS).any(-1)
+        sure = self._activated(self.raw[..., 5:].amax(-1)) > _SURE_OF_A_CLASS
         best_match = torch.where(sure, best, 0.0)
         delta = -s.obj_normalizer * self.objectness
         spared = best_match > s.ignore_thresh
@@ -202,7 +197,7 @@ class _State:
         if not bool(near.any()):
             return None
         image, slot, row, column = near.nonzero(as_tuple=True)
-        return _Positives(image, slot, row, column, which[near])
+        return Positives(image, slot, row, column, which[near])
 
     def _best_overlap(self, targets: Targets, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """The highest IoU of each cell's box with an object of its image, and that object."""
@@ -219,24 +214,23 @@ class _State:
             which[image] = own[place].reshape(best.shape[1:])
         return best, which
 
-    def teach(self, positives: _Positives, targets: Targets, *, smooth_target: str) -> None:
+    def teach(self, positives: Positives, targets: Targets, *, smooth_target: str) -> None:
         """Deltas of cells that hold an object; where several do, one after the other."""
         if not len(positives.truth):
             return
+        self.taught[positives.place] = True
         self._teach_boxes(positives, targets)
-        rank = _rank(positives, self.raw.shape)
+        rank = positives.rank(self.raw.shape[1], (self.raw.shape[2], self.raw.shape[3]))
         for turn in range(int(rank.max()) + 1):
             now = positives.only(rank == turn)
             self._teach_objectness(now, targets, smooth_target)
             self._teach_classes(now, targets, smooth_target)
 
-    def _overlap(self, positives: _Positives, targets: Targets) -> Tensor:
+    def _overlap(self, positives: Positives, targets: Targets) -> Tensor:
         truths = targets.boxes_cxcywh_norm[positives.truth]
         return iou_of("iou", self.boxes[positives.place], truths)
 
-    def _teach_objectness(
-        self, positives: _Positives, targets: Targets, smooth_target: str
-    ) -> None:
+    def _teach_objectness(self, positives: Positives, targets: Targets, smooth_target: str) -> None:
         s = self.settings
         objectness = self.objectness[positives.place]
         if smooth_target == "overlap":
@@ -250,10 +244,10 @@ class _State:
                 delta = torch.where(before == 0, delta, before)
         self.deltas[(*positives.place, 4)] = delta
 
-    def _teach_classes(self, positives: _Positives, targets: Targets, smooth_target: str) -> None:
+    def _teach_classes(self, positives: Positives, targets: Targets, smooth_target: str) -> None:
         s = self.settings
         own = targets.class_ids[positives.truth]
-        predicted = self.classes[positives.place]
+        predicted = self._activated(self.raw[positives.place][:, 5:])
         before = self.deltas[positives.place][:, 5:]
         column = own[:, None]
         is_own = torch.zeros_like(predicted, dtype=torch.bool).scatter_(1, column, True)
@@ -275,7 +269,7 @@ class _State:
         kept[:, 5:] = delta
         self.deltas[positives.place] = kept
 
-    def _teach_boxes(self, positives: _Positives, targets: Targets) -> None:
+    def _teach_boxes(self, positives: Positives, targets: Targets) -> None:
         """Box deltas add up where several objects share a cell and an anchor."""
         s = self.settings
         truths = targets.boxes_cxcywh_norm[positives.truth]
@@ -295,7 +289,7 @@ class _State:
         boxes.index_put_(positives.place, delta, accumulate=True)
         self.deltas[..., :4] += boxes
 
-    def _coordinate_errors(self, positives: _Positives, truths: Tensor, raw: Tensor) -> Tensor:
+    def _coordinate_errors(self, positives: Positives, truths: Tensor, raw: Tensor) -> Tensor:
         s = self.settings
         height, width = self.raw.shape[2:4]
         cells = truths.new_tensor((width, height))
@@ -308,71 +302,39 @@ class _State:
         found = torch.cat((self.xy[positives.place], raw[:, 2:4]), dim=1)
         return small * (torch.cat((goal_xy, goal_wh), dim=1) - found)
 
-    def average_boxes(self) -> None:
+    def average_boxes(self, places: tuple[Tensor, ...]) -> None:
         """Pass 3: box deltas are divided by the number of classes that their cell is taught."""
-        taught = (self.deltas[..., 5:] > 0).sum(-1)
-        divisor = torch.where((self.deltas[..., 4] != 0) & (taught > 0), taught, 1)
-        self.deltas[..., :4] /= divisor[..., None]
+        deltas = self.deltas[places]
+        taught = (deltas[:, 5:] > 0).sum(-1)
+        divisor = torch.where((deltas[:, 4] != 0) & (taught > 0), taught, 1)
+        deltas[:, :4] /= divisor[:, None]
+        self.deltas[places] = deltas
 
-    def report(self, deltas: Tensor, positives: _Positives, targets: Targets) -> YoloDeltas:
+    def report(
+        self,
+        deltas: Tensor,
+        positives: Positives,
+        places: tuple[Tensor, ...],
+        targets: Targets,
+    ) -> YoloDeltas:
+        """The deltas and what Darknet prints of them; `places` are all that were taught."""
         s = self.settings
-        count = len(positives.truth)
-        box_squares = float(self.deltas[..., :4].double().square().sum())
-        other_squares = float(self.deltas[..., 4:].double().square().sum())
+        count = len(positives)
+        taught = self.deltas[places].double().square()
+        objectness_squares = float(self.deltas[..., 4].double().square().sum())
+        box_squares, class_squares = float(taught[:, :4].sum()), float(taught[:, 5:].sum())
         mean_iou = float(self._overlap(positives, targets).mean()) if count else 0.0
-        cost = box_squares + other_squares
+        cost = box_squares + objectness_squares + class_squares
         if s.box_loss != "mse" and s.show_details:
             kind: IouKind = "giou" if s.box_loss == "giou" else "iou"
             truths = targets.boxes_cxcywh_norm[positives.truth]
             overlap = iou_of(kind, self.boxes[positives.place], truths)
             missing = float((1 - overlap).mean()) if count else 0.0
-            cost = s.iou_normalizer * missing + s.obj_normalizer * other_squares
-        return YoloDeltas(deltas, cost, count, mean_iou, box_squares, other_squares)
-
-
-def _match(
-    s: DarknetYoloSettings,
-    targets: Targets,
-    numbers: Tensor,
-    grid: tuple[int, int],
-    input_size: tuple[int, int],
-) -> _Positives:
-    """Pass 2: the cell of each object's centre, with each anchor that its shape calls for.
-
-    The best of all anchors counts if the head owns it; the head's others if they overlap the
-    object's shape by more than `iou_thresh`.
-    """
-    truths = targets.boxes_cxcywh_norm[numbers]
-    anchors = truths.new_tensor(s.anchors_wh) / truths.new_tensor(input_size[::-1])
-    shapes = torch.cat((torch.zeros_like(anchors), anchors), dim=1)
-    sizes = torch.cat((torch.zeros_like(truths[:, :2]), truths[:, 2:]), dim=1)
-    best = iou_of("iou", shapes[None], sizes[:, None]).argmax(1) if len(truths) else numbers
-    own = truths.new_tensor(s.mask, dtype=torch.long)
-    chosen = own[None] == best[:, None]  # (T, A)
-    if s.iou_thresh < 1:
-        chosen |= iou_of(s.iou_thresh_kind, shapes[own][None], sizes[:, None]) > s.iou_thresh
-    truth, slot = chosen.nonzero(as_tuple=True)
-    column = (truths[truth, 0] * grid[1]).long()
-    row = (truths[truth, 1] * grid[0]).long()
-    inside = (column >= 0) & (column < grid[1]) & (row >= 0) & (row < grid[0])
-    found = _Positives(targets.image[numbers][truth], slot, row, column, numbers[truth])
-    return found.only(inside)
-
-
-def _rank(positives: _Positives, shape: torch.Size) -> Tensor:
-    """How many earlier positives stand at the same place: (P,)."""
-    _, slots, height, width = shape[:4]
-    image, slot, row, column = positives.place
-    place = ((image * slots + slot) * height + row) * width + column
-    order = place.argsort(stable=True)
-    sorted_place = place[order]
-    position = torch.arange(len(place), device=place.device)
-    starts = torch.ones_like(sorted_place, dtype=torch.bool)
-    starts[1:] = sorted_place[1:] != sorted_place[:-1]
-    first = torch.where(starts, position, 0).cummax(0).values
-    rank = torch.empty_like(position)
-    rank[order] = position - first
-    return rank
+            cost = s.iou_normalizer * missing
+            cost += s.obj_normalizer * (objectness_squares + class_squares)
+        return YoloDeltas(
+            deltas, cost, count, mean_iou, box_squares, objectness_squares, class_squares
+        )
 
 
 def _focal(probability: Tensor) -> Tensor:
@@ -385,12 +347,15 @@ class _Injected(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, raw: Tensor, deltas: Tensor, cost: float) -> Tensor:
         ctx.save_for_backward(deltas)
-        return raw.new_tensor(cost)
+        # A cost may lie beyond float16.
+        return torch.tensor(
+            cost, dtype=torch.promote_types(raw.dtype, torch.float32), device=raw.device
+        )
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (deltas,) = ctx.saved_tensors
-        return -deltas * gradients[0], None, None
+        return -deltas * gradients[0].to(deltas.dtype), None, None
 
 
 def inject(raw: Tensor, found: YoloDeltas) -> Tensor:

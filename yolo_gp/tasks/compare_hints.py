@@ -49,9 +49,11 @@ def _shown(record: object, left_out: frozenset[str] = frozenset()) -> dict[str, 
     found = {}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
+        if field.name in left_out:
+            continue
         if isinstance(value, Anchors):
             found[field.name] = str(value.masked_wh)
-        elif isinstance(value, _PLAIN) and field.name not in left_out:
+        elif isinstance(value, _PLAIN):
             found[field.name] = str(value)
         elif dataclasses.is_dataclass(value) and not isinstance(value, _NOT_COMPUTING):
             found |= _shown(value)

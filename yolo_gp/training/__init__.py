@@ -1,0 +1,1 @@
+"""How a network learns: recipes, learning rates, optimisers, averages, checkpoints."""
