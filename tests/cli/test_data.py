@@ -174,3 +174,26 @@ def test_a_cfg_without_anchors_is_refused(yolo_gp: Run, folder: Path) -> None:
     result = yolo_gp("data", "anchors", folder, "--cfg", "own.cfg")
     assert result.returncode == 2
     assert "own.cfg has no anchors" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["list.txt", "x.JSON"])
+def test_one_part_is_not_written_as_two(yolo_gp: Run, folder: Path, name: str) -> None:
+    (folder / name).write_text("images/a.png\n")
+    result = yolo_gp(
+        "data",
+        "convert",
+        folder / name,
+        "out",
+        "--to",
+        "yolo",
+        "--split",
+        "train",
+        "--split",
+        "val",
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error: {folder / name} is one part, so train and val would hold the same images\n"
+        "expected: one --split, its name in the new data set\n"
+    )
+    assert not Path("out").exists()

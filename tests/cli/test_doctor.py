@@ -88,6 +88,16 @@ def test_the_packaged_cfg_that_the_weights_fit_is_named(yolo_gp: Run, tmp_path: 
     assert "  help: yolo-gp doctor yolov3-tiny-prn some.weights\n" in result.stdout
 
 
+def test_the_pretrained_model_whose_size_the_weights_have_is_named(
+    yolo_gp: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "some.weights").write_bytes(HEADER + bytes(1384268 - 20))
+    result = yolo_gp("doctor", "yolov3", "some.weights")
+    assert result.returncode == 4
+    assert "why: its size is exactly that of the pretrained yolo-fastest-1.1\n" in result.stdout
+    assert "  help: yolo-gp doctor yolo-fastest-1.1 some.weights\n" in result.stdout
+
+
 def test_the_cfg_that_lies_beside_the_weights_is_tried(yolo_gp: Run, tmp_path: Path) -> None:
     write_small(tmp_path, 28)
     (tmp_path / "other.cfg").write_text(SMALL.replace("filters=4", "filters=5"))

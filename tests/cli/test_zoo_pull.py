@@ -322,6 +322,14 @@ def test_add_asks_for_the_name_where_a_size_fits_two_models(
     assert yolo_gp("zoo", "path", "pollux").stdout == f"{home}/models/pollux/pollux.weights\n"
 
 
+def test_compare_pulls_a_model_unless_offline(yolo_gp: Run, mirror: Path, home: Path) -> None:
+    result = yolo_gp("compare", FACE, FACE, "--offline")
+    assert (result.returncode, result.stdout) == (4, "")
+    assert "is not in the cache, and nothing is fetched offline\n" in result.stderr
+    assert yolo_gp("compare", FACE, FACE).returncode == 0
+    assert yolo_gp("compare", FACE, FACE, "--offline").returncode == 0
+
+
 def test_names_of_pretrained_models_work_as_cfgs(yolo_gp: Run, mirror: Path) -> None:
     result = yolo_gp("info", FACE)
     assert (result.returncode, result.stderr) == (0, "")

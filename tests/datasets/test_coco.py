@@ -100,7 +100,12 @@ def test_an_object_without_a_mask_among_others_gets_its_box_as_one(coco: Write) 
 
 def test_masks_can_be_left_out(coco: Write) -> None:
     file = coco({"bbox": BOX, "segmentation": [TRIANGLE]})
-    assert open_dataset(str(file), masks=False).ground_truth(0, SIZE).masks is None
+    truth = open_dataset(str(file), masks=False).ground_truth(0, SIZE)
+    assert truth.masks is None
+    # An area that is not stated is the mask's all the same, as in evaluations with masks.
+    rle = masks.merge(masks.frPyObjects([TRIANGLE], *SIZE))
+    assert truth.areas.tolist() == [masks.area(rle)]
+    assert truth.areas[0] < 1200  # the box's
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

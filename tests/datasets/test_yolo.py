@@ -76,6 +76,7 @@ def test_no_labels_are_no_objects(yolo: Write, picture: Write, text: Write, labe
         ("0.5 0.5 0.5 0.1 0.2", "class 0.5 is no whole number"),
         ("2 0.5 0.5 0.1 0.2", "class 2 is out of range\nhelp: the data set has 2 classes, 0 to 1"),
         ("-1 0.5 0.5 0.1 0.2", "class -1 is out of range"),
+        ("99999999999999999999 0.5 0.5 0.1 0.2", "class 99999999999999999999 is out of range"),
         (
             "0 100 50 20 20",
             "coordinate 100 is not normalised\nhelp: divide x and w by the image's width",

@@ -546,6 +546,24 @@ def test_of_several_images_the_largest_difference_counts(tmp_path: Path) -> None
     assert "input: 2 images, 3 x 32 x 48" in both.to_text()
 
 
+@pytest.mark.parametrize(("letter_box", "largest"), [(0, 0.0), (1, 0.5)])
+def test_images_are_letterboxed_where_the_cfg_asks_for_it(
+    letter_box: int, largest: float, tmp_path: Path
+) -> None:
+    # On white, 1, the two give 1; on the grey bars beside a letterboxed picture, 0.5, they
+    # give 0.5 and 1.
+    text = f"{NET}letter_box={letter_box}\n[convolutional]\nfilters=1\nactivation=linear\n"
+    a, b = model_of(text), model_of(text)
+    for model, weight, bias in ((a, 1 / 3, 0.0), (b, 0.0, 1.0)):
+        module = convolution(model, 0).convolution
+        module.weight.data.fill_(weight)
+        assert module.bias is not None
+        module.bias.data.fill_(bias)
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "white.png")
+    found = compared(a, b, CompareSettings(images=(str(tmp_path / "white.png"),)))
+    assert found.values[0].difference.largest == pytest.approx(largest, abs=1e-6)
+
+
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     model = model_of(NET + BODY)
     with pytest.raises(DataError, match=r"^cannot read .*none\.jpg: no such file or directory$"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from yolo_gp.errors import CfgError, UsageError, WeightsError
+from yolo_gp.errors import CfgError, DataError, UsageError, WeightsError
 from yolo_gp.graph import Graph, compile_text
 from yolo_gp.network import compile_network, initialise
 from yolo_gp.tasks.models import ModelSource, load_model
@@ -124,6 +124,46 @@ def test_darknet_weights_alone_do_not_say_what_network_they_are_for(
         f"{path} holds no cfg, so it does not say what network it is for\n"
         "expected: --cfg CFG with it\n"
         "help: `yolo-gp convert` writes files that hold the cfg too"
+    )
+
+
+def test_an_onnx_model_is_no_source_of_weights_with_or_without_a_cfg(
+    cfg: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(b"\x08\x08\x12\x07pytorch" + bytes(100))
+    for source in (ModelSource(weights=path), ModelSource(weights=path, cfg=cfg)):
+        with pytest.raises(WeightsError, match=r"is an ONNX model, whose weights cannot be read"):
+            load_model(source)
+
+
+def test_a_misspelt_pretrained_model_is_suggested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    expected = (
+        "cannot read weights {}: no such file or directory\n"
+        "expected: a file, or a pretrained model from the second table of `yolo-gp zoo list`"
+    )
+    with pytest.raises(WeightsError) as caught:
+        load_model(ModelSource(weights="yolov4-tyni"))
+    assert str(caught.value) == (
+        expected.format("yolov4-tyni") + "\nhelp: did you mean yolov4-tiny?"
+    )
+    with pytest.raises(WeightsError) as caught:
+        load_model(ModelSource(weights="zzz.pt"))
+    assert str(caught.value) == expected.format("zzz.pt")
+    with pytest.raises(WeightsError) as caught:  # a path, so no name
+        load_model(ModelSource(weights="there/yolov4-tiny"))
+    assert str(caught.value) == ("cannot read weights there/yolov4-tiny: no such file or directory")
+
+
+def test_a_names_file_without_names_is_refused(cfg: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.names").write_text("\n\n")
+    with pytest.raises(DataError) as caught:
+        load_model(ModelSource(cfg=cfg, names=tmp_path / "x.names", random_weights=True))
+    assert str(caught.value) == (
+        f"{tmp_path}/x.names holds no class names\nexpected: one name a line"
     )
 
 

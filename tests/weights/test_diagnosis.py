@@ -22,7 +22,7 @@ from yolo_gp.network import compile_network, initialise
 from yolo_gp.weights.checkpoint import save_checkpoint
 from yolo_gp.weights.checkpoint_info import describe
 from yolo_gp.weights.darknet import load_weights
-from yolo_gp.weights.diagnosis import Diagnosis, diagnose
+from yolo_gp.weights.diagnosis import Alternatives, Diagnosis, diagnose
 
 HEADER = struct.pack("<iiiQ", 0, 2, 5, 6400)
 NARROW_HEADER = struct.pack("<iiiI", 0, 1, 0, 6400)
@@ -109,7 +109,7 @@ def test_other_networks_are_not_looked_at_if_the_file_fits(tmp_path: Path) -> No
         raise AssertionError
         yield
 
-    assert diagnose(compiled(BODY), written(tmp_path, 76), never()).fits
+    assert diagnose(compiled(BODY), written(tmp_path, 76), Alternatives(never())).fits
 
 
 def test_a_network_without_weights_is_fitted_by_a_header_alone(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ LFS = (
         ),
         (
             b"# mine\n[ net ]\nwidth=32\n",
-            "it is a cfg file | the cfg comes first: yolo-gp doctor CFG WEIGHTS",
+            "it is a cfg file | the cfg goes first, or after --cfg; this is the place of weights",
         ),
         (
             b"Rate limit exceeded\nTry again",
@@ -450,8 +450,8 @@ def test_coco_weights_on_a_cfg_for_three_classes(shared: Path, tmp_path: Path) -
 # -- another network -------------------------------------------------------------------------------
 
 
-def others(**sections: str) -> list[tuple[str, Graph]]:
-    return [(name, compiled(text, f"{name}.cfg")) for name, text in sections.items()]
+def others(**sections: str) -> Alternatives:
+    return Alternatives([(name, compiled(text, f"{name}.cfg")) for name, text in sections.items()])
 
 
 def test_the_network_whose_size_it_has_is_named_and_where_they_part(tmp_path: Path) -> None:
@@ -508,10 +508,24 @@ def test_real_weights_on_the_cfg_of_their_sister_model(shared: Path) -> None:
     # first that cannot be any.
     assert found.place is not None and found.place.tensor.node.written == 1
     assert [guess.cause for guess in found.guesses] == ["values", "left_over"]
-    xl = [("xl", read_graph(models / "yolo-fastest-1.1-xl.cfg"))]
+    xl = Alternatives([("xl", read_graph(models / "yolo-fastest-1.1-xl.cfg"))])
     found = diagnose(graph, weights, xl)
     assert [guess.text for guess in found.guesses] == ["its size is exactly that of xl"]
     assert found.place is not None and found.place.tensor.node.written == 0
+
+
+def test_the_published_model_whose_size_it_has_is_named_where_no_network_is(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path, 28 + 32)  # 20 + 4 * 60 bytes
+    published = {"a": 260, "b": 261, "c": 260}
+    assert whys(diagnose(compiled(BODY), path, Alternatives(published=published))) == [
+        f"its size is exactly that of the pretrained a and of c | yolo-gp doctor a {path}"
+    ]
+    (guess,) = diagnose(
+        compiled(BODY), path, Alternatives([("small", compiled(FIRST + FIRST))], published)
+    ).guesses
+    assert guess.names == ("small",)
 
 
 # -- numbers ---------------------------------------------------------------------------------------

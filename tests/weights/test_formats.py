@@ -60,6 +60,24 @@ def test_a_web_page_is_named_as_one(name: str, tmp_path: Path) -> None:
     assert failure(path).startswith(f"{path} is a web page, not a weights file\nhelp: ")
 
 
+def test_a_cfg_in_place_of_weights_is_named_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "net.cfg"
+    path.write_text("# a network\n[net]\nwidth=32\n")
+    assert failure(path) == (
+        f"{path} is a cfg file, not a weights file\n"
+        "help: the cfg goes first, or after --cfg; this is the place of weights"
+    )
+
+
+@pytest.mark.parametrize("name", ["x.pt", "x.weights"])
+def test_an_archive_or_a_text_in_place_of_weights_is_named(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\x1f\x8b\x08\0" + bytes(100))
+    assert failure(path).startswith(f"{path} is a gzip archive, not a weights file\nhelp: unpack")
+    path.write_text("cat\ndog\nhorse\nsheep\n")
+    assert failure(path).startswith(f'{path} is a text file that begins "cat", not a weights file')
+
+
 @pytest.mark.parametrize(
     ("name", "format_"), [("x.safetensors", "safetensors"), ("x.PT", "torch"), ("x.onnx", "onnx")]
 )

@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yolo_gp.cli.flags import JsonOption, SizeOption, StrictOption, parse_size, print_warnings
+from yolo_gp.cli.flags import (
+    JsonOption,
+    OfflineOption,
+    SizeOption,
+    StrictOption,
+    parse_size,
+    print_warnings,
+)
+from yolo_gp.cli.zoo_files import visible_cache
 from yolo_gp.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from yolo_gp.cache import ModelCache
     from yolo_gp.tasks.compare_sides import Side
+    from yolo_gp.tasks.models import ModelSource
 
 _A = Annotated[
     str,
@@ -50,29 +60,40 @@ def compare(
     tolerance: _Tolerance = 1e-4,
     as_json: JsonOption = False,
     strict: StrictOption = False,
+    offline: OfflineOption = False,
 ) -> None:
-    """Run two networks on the same images, and show the layer from which on they differ.
+    """Show from which layer on two networks differ.
 
-    Layers are compared one by one where the structure is the same; so are a [csp] or [elan] and
-    what it expands to. Exits with 0 if they agree, with 1 if not.
+    Both run on the same images. Layers are compared one by one where the structure is the same;
+    so are a [csp] or [elan] and what it expands to. Exits with 0 if they agree, with 1 if not.
+
+    \b
+    Examples:
+      yolo-gp compare tiny.weights tiny.onnx dog.jpg --cfg yolov4-tiny
+      yolo-gp compare before.safetensors after.safetensors
     """
     from yolo_gp.tasks.compare import CompareSettings
     from yolo_gp.tasks.compare import compare as run
 
     settings = CompareSettings(images=tuple(images or ()), tolerance=tolerance)
-    first = _open(a, cfg_a, "--cfg-a", cfg, size, strict=strict)
-    second = _open(b, cfg_b, "--cfg-b", cfg, size, strict=strict)
+    named = ((a, cfg_a, "--cfg-a"), (b, cfg_b, "--cfg-b"))
+    sources = [_source(*each, cfg, size, strict=strict) for each in named]
+    cache = visible_cache(offline=offline)
+    first, second = (_open(source, cache) for source in sources)
     found = run(first, second, settings)
     print(found.to_json() if as_json else found.to_text())
     if not found.agrees:
         raise typer.Exit(ExitCode.FINDINGS)
 
 
-def _open(
+def _source(
     name: str, own_cfg: str | None, flag: str, cfg: str | None, size: str | None, *, strict: bool
-) -> Side:
-    """Open a network; `--cfg` is for those that need one, its own flag must have an effect."""
-    from yolo_gp.tasks.compare import open_side
+) -> ModelSource:
+    """What names a network; `--cfg` is for those that need one, its own flag must have an effect.
+
+    Raises:
+        UsageError: it has none.
+    """
     from yolo_gp.tasks.models import ModelSource
 
     is_cfg = name.lower().endswith(".cfg")
@@ -80,12 +101,17 @@ def _open(
         if own_cfg is not None:
             raise UsageError(f"{flag} has no effect on {name}\nexpected: {flag} with weights only")
         cfg = name if is_cfg else None
-    source = ModelSource(
+    return ModelSource(
         cfg=own_cfg or cfg,
         weights=None if is_cfg else Path(name),
         size=parse_size(size),
         strict=strict,
     )
-    side = open_side(source)
+
+
+def _open(source: ModelSource, cache: ModelCache) -> Side:
+    from yolo_gp.tasks.compare import open_side
+
+    side = open_side(source, cache=cache)
     print_warnings(side.graph.warnings if side.graph else ())
     return side

@@ -98,7 +98,18 @@ def convert(
     strict: StrictOption = False,
     offline: OfflineOption = False,
 ) -> None:
-    """Write weights in another format. Every number is kept: back again, the file is the same."""
+    """Write weights in another format.
+
+    Or, with --to, for another network. Every number is kept: back again, the file is the same.
+    Unless IN holds its cfg, as files that this command wrote do, --cfg says what network it is
+    for.
+
+    \b
+    Examples:
+      yolo-gp convert yolov4-tiny.weights tiny.safetensors --cfg yolov4-tiny
+      yolo-gp convert tiny.safetensors tiny.onnx --nms --size 416
+      yolo-gp convert tiny.safetensors start.weights --to my-classes.cfg
+    """
     from yolo_gp.tasks.convert import ConvertSettings, read_mapping
     from yolo_gp.tasks.convert import convert as run
     from yolo_gp.tasks.models import ModelSource

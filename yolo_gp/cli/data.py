@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from yolo_gp.cli.flags import JsonOption, parse_size
+from yolo_gp.cli.zoo_files import visible_cache
 from yolo_gp.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Notes count as problems.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Decode every image, read every annotation, and list what is wrong with them.
+    """List what is wrong with images and annotations.
+
+    Decodes every image and reads every annotation.
 
     Exit code 0 if nothing is, 1 if there are problems, 5 if the data cannot be opened. Notes are
     legal, but may not be meant; with --strict they count too.
@@ -136,12 +139,24 @@ def convert(
         bool, typer.Option("--link", help="Hard-link images, do not copy them.")
     ] = False,
 ) -> None:
-    """Write a data set anew in another format, with its images."""
+    """Write a data set anew in another format, with its images.
+
+    \b
+    Examples:
+      yolo-gp data convert annotations/instances_val.json out --to yolo
+      yolo-gp data convert my-set out --to coco --split train --split val
+    """
     from yolo_gp.data.converting import ConvertSettings, convert, parse_format
     from yolo_gp.data.opening import open_dataset
 
     settings = ConvertSettings(format=parse_format(to), link=link, polygons=polygons)
-    splits = {name: open_dataset(spec, split=name, images=images) for name in split or ["val"]}
+    parts = split or ["val"]
+    if len(parts) > 1 and Path(spec).suffix.lower() in (".json", ".txt"):
+        raise UsageError(
+            f"{spec} is one part, so {' and '.join(parts)} would hold the same images\n"
+            "expected: one --split, its name in the new data set"
+        )
+    splits = {name: open_dataset(spec, split=name, images=images) for name in parts}
     with _progress(*splits.values()) as advance:
         report = convert(splits, out, settings, advance=advance)
     print(f"{out}: {report.images:,} images, {report.objects:,} objects")
@@ -170,10 +185,17 @@ def anchors(
     images: ImagesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit anchors to the boxes of a data set, as images are resized without letterbox.
+    """Fit anchors to the boxes of a data set.
+
+    Boxes are measured as images are resized without letterbox.
 
     Prints a line for a cfg, and how well the anchors fit: each box's best IoU with one of them,
     both at the same centre; its mean, and the share above .5.
+
+    \b
+    Examples:
+      yolo-gp data anchors my-set.yaml --num 6 --size 416
+      yolo-gp data anchors my-set.yaml --cfg yolov4-tiny
     """
     from yolo_gp.data.anchors import anchors_data, anchors_report, box_sizes, compare_anchors
     from yolo_gp.data.opening import open_dataset
@@ -197,7 +219,7 @@ def _cfg_anchors(name: str) -> tuple[tuple[tuple[float, float], ...], tuple[int,
     from yolo_gp.layers.anchors import Anchors
     from yolo_gp.zoo import find_cfg
 
-    graph = read_graph(find_cfg(name))
+    graph = read_graph(find_cfg(name, visible_cache()))
     lists = [getattr(head, "anchors", None) for _, head in graph.heads]
     found = [wh for each in lists if isinstance(each, Anchors) for wh in each.masked_wh]
     if not found:

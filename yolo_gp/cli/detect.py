@@ -83,7 +83,13 @@ def detect(
     random_weights: _RandomWeights = False,
     offline: OfflineOption = False,
 ) -> None:
-    """Find objects: prints a table (or JSON), writes annotated pictures."""
+    """Find objects: prints a table (or JSON), writes annotated pictures.
+
+    \b
+    Examples:
+      yolo-gp detect --cfg yolov4-tiny dog.jpg
+      yolo-gp detect --weights best.safetensors photos/ --conf 0.4 --json --no-save
+    """
     from yolo_gp.presets import find_preset
     from yolo_gp.tasks.detector import Detector, DetectorSettings
     from yolo_gp.tasks.models import ModelSource

@@ -22,15 +22,24 @@ WeightsArgument = Annotated[
 
 
 def doctor(cfg: CfgArgument, weights: WeightsArgument, as_json: JsonOption = False) -> None:
-    """Hold weights against a cfg: the first layer that does not fit, and guesses why."""
+    """Say whether weights fit a cfg, or why not.
+
+    Names the first layer that does not fit, and guesses why. Exits with 0 if they fit, with 4
+    if not.
+
+    \b
+    Example:
+      yolo-gp doctor yolov4-tiny downloaded.weights
+    """
     from yolo_gp.graph import read_graph
-    from yolo_gp.weights.diagnosis import diagnose
-    from yolo_gp.zoo import find_cfg
+    from yolo_gp.weights.diagnosis import Alternatives, diagnose
+    from yolo_gp.zoo import find_cfg, pretrained_models
 
     path = find_cfg(cfg, visible_cache())
     graph = read_graph(path)
     print_warnings(graph.warnings)
-    found = diagnose(graph, weights, _others(path, weights))
+    published = {name: model.weights.bytes or 0 for name, model in pretrained_models().items()}
+    found = diagnose(graph, weights, Alternatives(_others(path, weights), published))
     print(json.dumps(found.to_data()) if as_json else found.to_text())
     if not found.fits:
         raise typer.Exit(int(ExitCode.WEIGHTS))

@@ -16,7 +16,8 @@ from yolo_gp.files import write_atomically
 CfgArgument = Annotated[
     str,
     typer.Argument(
-        help="A cfg file, or the name of one that comes with yolo-gp or of a pretrained model."
+        metavar="CFG",
+        help="A cfg file, or the name of one that comes with yolo-gp or of a pretrained model.",
     ),
 ]
 CfgOption = Annotated[

@@ -146,7 +146,17 @@ def val(
     random_weights: _RandomWeights = False,
     offline: OfflineOption = False,
 ) -> None:
-    """Measure accuracy: COCO's AP and Darknet's mAP side by side, and why they differ."""
+    """Measure COCO's AP and Darknet's mAP.
+
+    Prints both side by side, and why they differ. Writes metrics.json and detections.json (COCO
+    results) into the folder for results. Ctrl-C stops a run so that --resume goes on with it;
+    torchrun -m yolo_gp val shares it out.
+
+    \b
+    Examples:
+      yolo-gp val --cfg yolov4-tiny --data annotations/instances_val2017.json
+      yolo-gp val --weights best.safetensors --data my-set.yaml --plots
+    """
     from yolo_gp.tasks.models import ModelSource
     from yolo_gp.tasks.val import ValSettings
     from yolo_gp.tasks.val_ranks import joined_ranks

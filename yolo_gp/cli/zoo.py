@@ -41,7 +41,11 @@ TableArgument = Annotated[
 
 @zoo.command("list")
 def list_models(as_json: JsonOption = False) -> None:
-    """Name every model, one a line, with what its card expects; then those that can be pulled."""
+    """List every model, then those that can be pulled.
+
+    The first table has a line for each cfg that comes with yolo-gp, with its counts; the second
+    has the pretrained models, and whether they are in the cache.
+    """
     from yolo_gp.cache.tables import pretrained_data, pretrained_text
     from yolo_gp.zoo import model_cards, open_cache, pretrained_models
     from yolo_gp.zoo_tables import list_data, list_text
@@ -56,7 +60,10 @@ def list_models(as_json: JsonOption = False) -> None:
 
 @zoo.command()
 def show(name: NameArgument, as_json: JsonOption = False) -> None:
-    """Show a model's card, its counts and published figures; and its pretrained weights."""
+    """Show a model's figures and its weights.
+
+    That is its card, its counts, what was published; and where its pretrained weights come from.
+    """
     from yolo_gp.analysis.tables import SCHEMA_VERSION
     from yolo_gp.cache.tables import model_data, model_text
     from yolo_gp.zoo import find_listed, open_cache

@@ -69,9 +69,17 @@ def visible_cache(*, offline: bool = False) -> ModelCache:
 
 
 def pull(names: ModelArguments, offline: OfflineOption = False) -> None:
-    """Have models here: their weights, and their cfg where it does not come with yolo-gp.
+    """Fetch pretrained models, unless they are here.
 
-    What is here already is checked again. Prints each model's licence and its files' paths.
+    A model is its weights, and its cfg where that does not come with yolo-gp. What is here
+    already is checked again. Prints each model's licence and its files' paths.
+
+    They go into the folder that YOLO_GP_HOME names, by default the user's cache. YOLO_GP_MIRROR,
+    http(s):// or file://, is asked first for NAME/FILE; YOLO_GP_OFFLINE=1 is as --offline.
+
+    \b
+    Example:
+      yolo-gp zoo pull yolo-fastest-1.1 yolov4-tiny
     """
     from yolo_gp.zoo import find_pretrained
 
@@ -125,7 +133,10 @@ def verify(names: AnyModelArguments = None, as_json: JsonOption = False) -> None
 
 
 def path(name: OneModelArgument = None) -> None:
-    """Print where a model's files lie, or, without a name, the folder of all models."""
+    """Print where a model's files lie.
+
+    Without a name: the folder of all models.
+    """
     from yolo_gp.zoo import find_pretrained
 
     cache = visible_cache()
@@ -165,7 +176,14 @@ def _held_name(cache: ModelCache, name: str) -> str:
 
 
 def add(file: FileArgument, name: NameOption = None) -> None:
-    """Put a file that was fetched by hand into the cache, once it is recognised."""
+    """Add a file that was fetched by hand.
+
+    It is put into the cache once its hash, or its exact size and header, show what it is.
+
+    \b
+    Example:
+      yolo-gp zoo add Downloads/yolov4-tiny.weights
+    """
     from yolo_gp.cache import add_file
     from yolo_gp.zoo import find_pretrained, pretrained_models
 

@@ -65,7 +65,8 @@ def _resolve(file: Path, text: str) -> Path:
     beside = file.parent / path
     if beside.exists():
         return beside
-    raise DataError(f"{file} names {text}, which does not exist; looked for\n  {path}\n  {beside}")
+    lines = "".join(f"\n  {place}" for place in dict.fromkeys((path, beside)))
+    raise DataError(f"{file} names {text}, which does not exist; looked for{lines}")
 
 
 def _class_names(file: Path, values: dict[str, str]) -> tuple[str, ...]:

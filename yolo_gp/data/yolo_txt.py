@@ -191,7 +191,7 @@ def _class_id(word: str, value: float, classes: int | None) -> int:
         raise _BadRow(f"class {word} is no whole number", "a row begins with the class, from 0")
     if value < 0 or value >= (classes or _MAX_CLASSES):
         raise _BadRow(
-            f"class {int(value)} is out of range",
+            f"class {shown(word)} is out of range",
             f"the data set has {classes} classes, 0 to {classes - 1}" if classes else None,
         )
     return int(value)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from yolo_gp.cache import ModelCache
 from yolo_gp.data.letterbox import prepare
 from yolo_gp.errors import UsageError
 from yolo_gp.nodes import Node
@@ -50,8 +51,11 @@ class CompareSettings:
             )
 
 
-def open_side(source: ModelSource) -> Side:
+def open_side(source: ModelSource, *, cache: ModelCache | None = None) -> Side:
     """Open what a user names: weights with a cfg of their own, or with one beside; or ONNX.
+
+    Args:
+        cache: where pretrained models lie or are pulled to; by default as the environment says.
 
     Raises:
         CfgError, WeightsError, UsageError, DataError: what does not fit, and where.
@@ -59,7 +63,7 @@ def open_side(source: ModelSource) -> Side:
     weights = None if source.weights is None else Path(source.weights)
     if weights is None or weights.suffix.lower() != ".onnx":
         label = str(source.cfg if weights is None else weights)
-        return TorchSide(load_model(source), label)
+        return TorchSide(load_model(source, cache=cache), label)
     file = OnnxFile.read(weights)
     if source.cfg is not None:
         raise UsageError(f"{weights} is an ONNX file, so no cfg can be given for it")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import fx
 
 from yolo_gp.cache import ModelCache
-from yolo_gp.errors import UsageError
+from yolo_gp.errors import DataError, UsageError, WeightsError, did_you_mean
 from yolo_gp.files import read_names
 from yolo_gp.graph import Graph, compile_text, read_graph
 from yolo_gp.network import compile_network, initialise
@@ -110,7 +111,7 @@ def load_model(
         CfgError, WeightsError, UsageError, DataError: what does not fit, and where.
     """
     cfg = None if source.cfg is None else find_cfg(str(source.cfg), cache)
-    names = read_names(Path(source.names)) if source.names else ()
+    names = _read_names(source)
     given = _given_weights(source, cache) if source.weights else None
     if cfg is None and given is not None:
         cfg = given.cfg
@@ -140,6 +141,13 @@ def load_model(
     )
 
 
+def _read_names(source: ModelSource) -> tuple[str, ...]:
+    names = read_names(Path(source.names)) if source.names else ()
+    if source.names and not names:
+        raise DataError(f"{source.names} holds no class names\nexpected: one name a line")
+    return names
+
+
 def _compile(source: ModelSource, cfg: Path | None, weights: Path | None) -> tuple[Graph, str]:
     """The graph of the cfg given, or else of the one inside the weights file; and its name."""
     if cfg is not None:
@@ -161,12 +169,23 @@ def _given_weights(source: ModelSource, cache: ModelCache | None) -> _ChosenWeig
     path = Path(source.weights or "")
     pretrained = {} if path.exists() or path.parent != Path() else pretrained_models()
     model = pretrained.get(path.name.lower())
+    if model is None and pretrained:
+        raise WeightsError(_unknown_weights_text(path, pretrained))
     if model is None:
         return _ChosenWeights(path)
     cache = cache or open_cache()
     found = cache.weights(model)
     cfg = cache.cfg(model) if source.cfg is None else None
     return _ChosenWeights(found, cfg, model.class_names, (_note(model, found),))
+
+
+def _unknown_weights_text(path: Path, pretrained: Iterable[str]) -> str:
+    suggestion = did_you_mean(path.name, pretrained)
+    return (
+        f"cannot read weights {path}: no such file or directory\n"
+        "expected: a file, or a pretrained model from the second table of `yolo-gp zoo list`"
+        + (f"\nhelp: {suggestion}" if suggestion else "")
+    )
 
 
 def _pretrained_weights(graph: Graph, cfg: Path, cache: ModelCache | None) -> _ChosenWeights:

@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 
+from yolo_gp.analysis.tables import align
 from yolo_gp.metrics.coco import CocoMetrics
 from yolo_gp.metrics.darknet import DarknetMetrics
 from yolo_gp.shapes import format_size
@@ -160,11 +161,5 @@ def _percent(value: float) -> str:
 
 
 def _aligned(rows: Sequence[Row]) -> str:
-    """The first column to the left, the others to the right; two blanks between."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [first.ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    """The first column to the left, the others to the right."""
+    return align(rows, range(1, len(rows[0])))

@@ -9,7 +9,7 @@ from yolo_gp.errors import CfgError, WeightsError
 from yolo_gp.graph import Graph, compile_text
 from yolo_gp.weights.checkpoint_info import CheckpointInfo, StoredShape, read_info, read_shapes
 from yolo_gp.weights.evidence import Cause, Guess, Place, classes_text, error_guess, first_layers
-from yolo_gp.weights.layout import NetworkTensor, network_tensors
+from yolo_gp.weights.layout import NetworkTensor, network_tensors, shape_text
 from yolo_gp.weights.stored import StoredTensor, by_our_name, match_tensors
 
 
@@ -68,10 +68,10 @@ def _first_misfit(wanted: tuple[NetworkTensor, ...], shapes: tuple[StoredShape, 
     for tensor in wanted:
         found = held.get(tensor.name)
         if found != tensor.block.shape:
-            there = "no such tensor" if found is None else f"one of {_size(found)}"
+            there = "no such tensor" if found is None else f"one of {shape_text(found)}"
             return Guess(
                 Cause.TENSORS,
-                f"the cfg asks for {tensor.name} of {_size(tensor.block.shape)}, the file has "
+                f"the cfg asks for {tensor.name} of {shape_text(tensor.block.shape)}, the file has "
                 f"{there}",
                 place=Place(tensor),
             )
@@ -80,10 +80,6 @@ def _first_misfit(wanted: tuple[NetworkTensor, ...], shapes: tuple[StoredShape, 
         Cause.TENSORS,
         f"the file has {len(extra)} tensors that the cfg does not ask for, such as {extra[0]}",
     )
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "a single number"
 
 
 def _prefix(graph: Graph, info: CheckpointInfo) -> Iterator[Guess]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from yolo_gp.weights.evidence import (
     error_guess,
     header_guess,
     other_cfg_guess,
+    published_guess,
 )
 from yolo_gp.weights.formats import WeightsFormat, detect_format
 from yolo_gp.weights.header import read_header, read_start
@@ -119,7 +120,21 @@ class Diagnosis:
         }
 
 
-def diagnose(graph: Graph, path: Path, candidates: Iterable[tuple[str, Graph]] = ()) -> Diagnosis:
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """What a file might belong to that does not fit.
+
+    Fields:
+        networks: by name. They are asked for only if nothing else explains the file, so a
+            generator can compile them.
+        published: bytes of the weights files of pretrained models, by name.
+    """
+
+    networks: Iterable[tuple[str, Graph]] = ()
+    published: Mapping[str, int] = field(default_factory=dict)
+
+
+def diagnose(graph: Graph, path: Path, alternatives: Alternatives | None = None) -> Diagnosis:
     """Find out whether a weights file fits a cfg; if not, the first layer that does not, and why.
 
     A reason is given only if the file's size or content bears it out. The numbers themselves are
@@ -127,8 +142,7 @@ def diagnose(graph: Graph, path: Path, candidates: Iterable[tuple[str, Graph]] =
     names and shapes are compared, of a torch or ONNX file nothing is read.
 
     Args:
-        candidates: other networks, by name, that the file might belong to. They are asked for only
-            if the file does not fit and nothing else explains it, so a generator can compile them.
+        alternatives: what else the file might belong to.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -138,7 +152,7 @@ def diagnose(graph: Graph, path: Path, candidates: Iterable[tuple[str, Graph]] =
     cfg = graph.spec.net.span.file
     format_, guesses = _format(path, start, size)
     if format_ == "darknet" and not guesses:
-        return _diagnose_darknet(graph, path, layers, candidates)
+        return _diagnose_darknet(graph, path, layers, alternatives or Alternatives())
     if format_ == "safetensors":
         guesses = checkpoint_guesses(graph, path)
     return Diagnosis(path=path, cfg=cfg, format=format_, layers=layers, guesses=guesses)
@@ -186,7 +200,7 @@ def _other_format(path: Path, found: WeightsFormat) -> Guess:
 
 
 def _diagnose_darknet(
-    graph: Graph, path: Path, layers: int, candidates: Iterable[tuple[str, Graph]]
+    graph: Graph, path: Path, layers: int, alternatives: Alternatives
 ) -> Diagnosis:
     layout = file_layout(graph)
     expected = layout[-1].end if layout else 0
@@ -195,7 +209,7 @@ def _diagnose_darknet(
     numbers = _floats(sizes)
     found = scan(numbers, layout)
     fits = sizes.fits and found.suspect is None
-    guesses = [] if fits else _darknet_guesses(graph, sizes, numbers, found.suspect, candidates)
+    guesses = [] if fits else _darknet_guesses(graph, sizes, numbers, found.suspect, alternatives)
     return Diagnosis(
         path=path,
         cfg=graph.spec.net.span.file,
@@ -212,7 +226,7 @@ def _darknet_guesses(
     sizes: Sizes,
     numbers: Floats,
     suspect: Suspect | None,
-    candidates: Iterable[tuple[str, Graph]],
+    alternatives: Alternatives,
 ) -> list[Guess]:
     layout = file_layout(graph)
     values = [_values_guess(sizes, suspect)] if suspect else []
@@ -222,7 +236,8 @@ def _darknet_guesses(
     if end and end.cause is Cause.PREFIX:
         explained.append(end)
     if not explained:  # only now, since other networks take seconds to compile
-        other = other_cfg_guess(sizes, layout, numbers, candidates)
+        other = other_cfg_guess(sizes, layout, numbers, alternatives.networks)
+        other = other or published_guess(sizes, alternatives.published)
         explained = [other] if other else []
     if sizes.fits:
         return [*values, *explained]

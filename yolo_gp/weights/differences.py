@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from yolo_gp.graph import Graph
 from yolo_gp.layers.base import Head
 from yolo_gp.nodes import Node
+from yolo_gp.weights.layout import shape_text
 from yolo_gp.weights.matching import Owner
 
 
@@ -45,7 +46,7 @@ def _parts(ours: Owner, theirs: Owner) -> Iterator[str]:
 def _other_shapes(ours: Owner, theirs: Owner) -> str:
     for (name, here), (other, there) in zip(theirs.shapes, ours.shapes, strict=False):
         if (name, here) != (other, there):
-            return f"{name} is {_size(here)} here, {other} is {_size(there)} there"
+            return f"{name} is {shape_text(here)} here, {other} is {shape_text(there)} there"
     return f"{len(theirs.shapes)} tensors here, {len(ours.shapes)} there"
 
 
@@ -61,10 +62,6 @@ def _batch_norm(has: bool) -> str:
 
 def _listed(channels: tuple[int, ...]) -> str:
     return " and ".join(map(str, channels))
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
 
 
 def _counted(count: int, one: str, many: str) -> str:

@@ -258,6 +258,19 @@ def other_cfg_guess(
     )
 
 
+def published_guess(sizes: Sizes, published: Mapping[str, int]) -> Guess | None:
+    """Published models, by name, whose weights file has exactly the bytes of this one."""
+    names = tuple(name for name, size in published.items() if size == sizes.bytes)
+    if not names:
+        return None
+    return Guess(
+        Cause.OTHER_CFG,
+        f"its size is exactly that of the pretrained {' and of '.join(names)}",
+        help=f"yolo-gp doctor {names[0]} {sizes.path}",
+        names=names,
+    )
+
+
 def _parting(layout: Sequence[PlacedBlock], other: Sequence[PlacedBlock]) -> int | None:
     """The number of the first tensor whose shape differs; None if all are equal."""
     pairs = zip(_shapes(layout), _shapes(other), strict=False)

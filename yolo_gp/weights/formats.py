@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from yolo_gp.errors import WeightsError
-from yolo_gp.weights.header import check_is_no_web_page, check_is_weights, read_start
+from yolo_gp.weights.header import check_is_weights, read_start
+from yolo_gp.weights.sniffing import foreign_content
 
 WeightsFormat = Literal["darknet", "safetensors", "torch", "onnx"]
 
@@ -32,14 +33,16 @@ def detect_format(path: Path) -> WeightsFormat:
     Raises:
         WeightsError: the file cannot be read, or is of none of these formats.
     """
-    start, _ = read_start(path)
-    check_is_no_web_page(path, start)
+    start, size = read_start(path)
     if start.startswith(_ZIP) or _is_pickle(start):
         return "torch"
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _MAX_SAFETENSORS_HEADER:
         return "safetensors"
     if _is_onnx(start):
         return "onnx"
+    foreign = foreign_content(path, start, size) if size else None
+    if foreign is not None:
+        raise WeightsError(f"{path} is {foreign.what}, not a weights file\nhelp: {foreign.help}")
     _check_suffix_agrees(path, start)
     check_is_weights(path, start)
     return "darknet"

@@ -103,7 +103,7 @@ def check_is_weights(path: Path, start: bytes) -> None:
             "expected: a header of 16 or 20 bytes, then 32-bit floats\n"
             "help: fetch the file again"
         )
-    check_is_no_web_page(path, start)
+    _check_is_no_web_page(path, start)
     text = start[:64].lower()
     if text.startswith(b"pk\x03\x04") or text.startswith(b"\x80\x02"):
         raise WeightsError(
@@ -118,7 +118,7 @@ def check_is_weights(path: Path, start: bytes) -> None:
         )
 
 
-def check_is_no_web_page(path: Path, start: bytes) -> None:
+def _check_is_no_web_page(path: Path, start: bytes) -> None:
     """Refuse what a failed download leaves behind.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from yolo_gp.errors import UsageError
@@ -28,6 +29,11 @@ class NetworkTensor:
 
     def __str__(self) -> str:
         return f"layer {self.node.written} [{self.node.layer.kind}], {self.block.tensor}"
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """ "16x3x3x3", for a message."""
+    return "x".join(map(str, shape)) or "a single number"
 
 
 def network_tensors(graph: Graph, cutoff: int | None = None) -> tuple[NetworkTensor, ...]:

@@ -42,15 +42,24 @@ def embedded_info(path: Path) -> CheckpointInfo | None:
     """The cfg and the names inside a weights file of ours; None if it holds no cfg.
 
     Raises:
-        WeightsError: the file cannot be read.
+        WeightsError: the file cannot be read, or is an ONNX model.
     """
     match detect_format(path):
         case "safetensors":
             return read_info(path)
         case "torch":
             return open_torch_file(path).info
-        case _:
+        case "onnx":
+            raise _onnx_error(path)
+        case "darknet":
             return None
+
+
+def _onnx_error(path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path} is an ONNX model, whose weights cannot be read back\n"
+        "help: use the weights that it was made from"
+    )
 
 
 def load_any(
@@ -78,29 +87,31 @@ def load_any(
         case "torch":
             loaded = _load_torch(path, graph, network, foreign_note=batch_norm_epsilon is None)
         case "onnx":
-            raise WeightsError(
-                f"{path} is an ONNX model, whose weights cannot be read back\n"
-                "help: use the weights that it was made from"
-            )
-    if loaded.cutoff is not None and not accept_partial:
+            raise _onnx_error(path)
+    if loaded.cutoff is not None:
+        loaded = _as_part(path, graph, loaded, accept_partial)
+    if batch_norm_epsilon is None:
+        return loaded
+    adopt_epsilon(graph, network, batch_norm_epsilon)
+    note = (
+        f"batch norms were trained with epsilon {batch_norm_epsilon:g}: the difference to "
+        f"Darknet's {BATCH_NORM_EPSILON:g} was added to the running variances"
+    )
+    return replace(loaded, notes=(*loaded.notes, note))
+
+
+def _as_part(
+    path: Path, graph: Graph, loaded: LoadedWeights, accept_partial: bool
+) -> LoadedWeights:
+    what = f"{path} holds the first {loaded.cutoff} sections only"
+    if not accept_partial:
         raise WeightsError(
-            f"{path} holds the first {loaded.cutoff} sections only, so it does not run\n"
+            f"{what}, so it does not run\n"
             f"expected: weights of all {len(graph.spec.layers)} sections\n"
             "help: a part starts a training; `yolo-gp convert` takes it too"
         )
-    notes = list(loaded.notes)
-    if loaded.cutoff is not None:
-        notes.append(
-            f"{path} holds the first {loaded.cutoff} sections only: it starts a training, but does "
-            "not run"
-        )
-    if batch_norm_epsilon is not None:
-        adopt_epsilon(graph, network, batch_norm_epsilon)
-        notes.append(
-            f"batch norms were trained with epsilon {batch_norm_epsilon:g}: the difference to "
-            f"Darknet's {BATCH_NORM_EPSILON:g} was added to the running variances"
-        )
-    return replace(loaded, notes=tuple(notes))
+    note = f"{what}: it starts a training, but does not run"
+    return replace(loaded, notes=(*loaded.notes, note))
 
 
 def _load_darknet(

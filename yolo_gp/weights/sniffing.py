@@ -91,7 +91,9 @@ def _document(text: str) -> Foreign:
             "run `git lfs pull` in the repository, or download the file itself",
         )
     if re.search(r"^\s*\[\s*net(work)?\s*\]", begin, re.MULTILINE):
-        return Foreign("a cfg file", "the cfg comes first: yolo-gp doctor CFG WEIGHTS")
+        return Foreign(
+            "a cfg file", "the cfg goes first, or after --cfg; this is the place of weights"
+        )
     if lower.startswith("<"):
         return Foreign("an XML document", _FETCH_AGAIN)
     if re.match(r'\{\s*["}]|\[\s*[\[{"\d\]-]', begin):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolo_gp.errors import WeightsError
-from yolo_gp.weights.layout import NetworkTensor
+from yolo_gp.weights.layout import NetworkTensor, shape_text
 
 ONLY_TENSOR = ""
 """In place of a tensor's name in its layer: the layer's only one, whatever its name."""
@@ -112,11 +112,9 @@ class _Comparison:
 
 def _reshaped_text(pair: Pair) -> str:
     own, stored = pair
-    return f"{own} is {_shape(own.block.shape)} here, {_shape(stored.shape)} as {stored.key}"
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "a single number"
+    return (
+        f"{own} is {shape_text(own.block.shape)} here, {shape_text(stored.shape)} as {stored.key}"
+    )
 
 
 def _some(items: Sequence[object], show: Callable[..., str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from yolo_gp.errors import UsageError
 from yolo_gp.graph import Graph
 from yolo_gp.weights.differences import difference
-from yolo_gp.weights.layout import check_cutoff
+from yolo_gp.weights.layout import check_cutoff, shape_text
 from yolo_gp.weights.matching import (
     SHORTEST_STRETCH,
     Match,
@@ -231,4 +231,4 @@ def _fitting(ours: Sequence[Owner], theirs: Sequence[Owner]) -> Iterator[Match]:
 
 
 def _shapes(owner: Owner) -> str:
-    return ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in owner.shapes)
+    return ", ".join(f"{name} {shape_text(shape)}" for name, shape in owner.shapes)
