@@ -314,3 +314,17 @@ def test_boxes_of_a_letterboxed_image_come_back_to_its_pixels() -> None:
     candidates = Candidates(torch.tensor([box]), torch.tensor([[0.9]]))
     found = detections(candidates, placement, ULTRALYTICS, IOU)
     torch.testing.assert_close(found.boxes_xyxy, torch.tensor([[288.0, 100, 352, 200]]))
+
+
+def test_the_best_of_each_class_are_the_same_when_no_more_are_asked_for() -> None:
+    # 2000 boxes of which many survive: those after enough survivors may be missing, none before.
+    generator = torch.Generator().manual_seed(0)
+    boxes = torch.rand(2000, 4, generator=generator) * torch.tensor((1.0, 1.0, 0.05, 0.05))
+    scores = torch.rand(2000, 2, generator=generator)
+    every = non_maximum_suppression(boxes, scores, IOU, 0.5)
+    some = non_maximum_suppression(boxes, scores, IOU, 0.5, enough=100)
+    assert (some > 0).sum() < (every > 0).sum()
+    for class_id in range(2):
+        best = every[:, class_id].sort(descending=True).values[:100]
+        assert torch.equal(some[:, class_id].sort(descending=True).values[:100], best)
+        assert (some[:, class_id] <= every[:, class_id]).all()

@@ -48,6 +48,7 @@ def detections(
     head_rule: NmsRule,
     names: tuple[str, ...] = (),
     class_filter: frozenset[int] | None = None,
+    best_of_class: int | None = None,
 ) -> Detections:
     """The detections among one image's candidates, by the preset's conventions.
 
@@ -59,6 +60,8 @@ def detections(
         head_rule: the rule of the network's last head, used where `preset.nms` is "head".
         names: class names by id.
         class_filter: ids of the classes to report; None reports all.
+        best_of_class: of each class so many suffice, the most confident first, though a few more
+            may come; None reports all. Spares work where very many boxes survive.
     """
     scores = candidates.scores.float().cpu()
     boxes = placement.boxes_on_image(candidates.boxes_cxcywh_norm.float().cpu())
@@ -70,7 +73,8 @@ def detections(
     boxes, boxes_xyxy, scores = boxes[used], boxes_xyxy[used], scores[used]
     compared = boxes * sides if preset.nms_unit == "pixels" else boxes
     rule = head_rule if preset.nms == "head" else NmsRule()
-    kept = _kept_scores(compared, scores, preset, rule, class_filter)
+    scores = _chosen_scores(scores, preset, class_filter)
+    kept = non_maximum_suppression(compared, scores, rule, preset.iou_threshold, best_of_class)
     candidate, class_ids = kept.nonzero(as_tuple=True)
     confidences, order = kept[candidate, class_ids].sort(descending=True, stable=True)
     order = order[: preset.max_detections]
@@ -91,29 +95,26 @@ def detections(
     )
 
 
-def _kept_scores(
-    boxes_cxcywh: Tensor,
-    scores: Tensor,
-    preset: Preset,
-    rule: NmsRule,
-    class_filter: frozenset[int] | None,
-) -> Tensor:
-    """The scores (K, C) that remain after choice of classes and suppression, the others 0."""
+def _chosen_scores(scores: Tensor, preset: Preset, class_filter: frozenset[int] | None) -> Tensor:
+    """The scores (K, C) of the classes that count, the others 0."""
     if not preset.multi_label:
         scores = _best_class_only(scores)
-    if class_filter is not None:
-        scores = _of_classes(scores, class_filter)
-    return non_maximum_suppression(boxes_cxcywh, scores, rule, preset.iou_threshold)
+    return scores if class_filter is None else _of_classes(scores, class_filter)
 
 
 def non_maximum_suppression(
-    boxes_cxcywh: Tensor, scores: Tensor, rule: NmsRule, threshold: float
+    boxes_cxcywh: Tensor,
+    scores: Tensor,
+    rule: NmsRule,
+    threshold: float,
+    enough: int | None = None,
 ) -> Tensor:
     """The scores (K, C) of boxes (K, 4), with those of suppressed boxes set to 0.
 
     Class by class, from the highest score down (ties in the order given), each box that still has
     a score takes it from every later box that it suppresses by `rule`. A box suppressed in one
     class keeps its scores in the others. Needs memory for K * C scores, not for K * K overlaps.
+    Once `enough` boxes of a class have survived, its later ones may be left out too.
     Source: darknet.md 3.4, Darknet src/box.c do_nms_sort, diounms_sort.
     """
     class_ids, rows = scores.t().nonzero(as_tuple=True)
@@ -124,7 +125,7 @@ def non_maximum_suppression(
     for some in _groups(class_ids):
         boxes, own = boxes_cxcywh[rows[some]], class_ids[some]
         if len(boxes) > _BLOCK and own[0] == own[-1]:
-            survives = _survivors_of_one(boxes, rule, threshold)
+            survives = _survivors_of_one(boxes, rule, threshold, enough)
         else:
             survives = _survivors_of_several(boxes, own, rule, threshold)
         kept[rows[some][~survives], own[~survives]] = 0
@@ -170,7 +171,9 @@ def _survivors_of_several(
     return torch.tensor(alive, device=class_ids.device)
 
 
-def _survivors_of_one(boxes_cxcywh: Tensor, rule: NmsRule, threshold: float) -> Tensor:
+def _survivors_of_one(
+    boxes_cxcywh: Tensor, rule: NmsRule, threshold: float, enough: int | None
+) -> Tensor:
     """Which of the boxes (n, 4) of one class no surviving better box suppresses: (n,) bool.
 
     The boxes come best first. What a block of them suppresses need not be compared any more.
@@ -179,6 +182,9 @@ def _survivors_of_one(boxes_cxcywh: Tensor, rule: NmsRule, threshold: float) -> 
     survivors = boxes_cxcywh[:0]
     for block in torch.split(boxes_cxcywh, _BLOCK):
         alive = torch.ones(len(block), dtype=torch.bool, device=block.device)
+        if enough is not None and len(survivors) >= enough:
+            blocks.append(~alive)
+            continue
         for better in torch.split(survivors, _BLOCK):
             alive &= ~_suppresses(better, block, rule, threshold).any(0)
         rest = block[alive]

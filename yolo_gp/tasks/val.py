@@ -14,6 +14,7 @@ from yolo_gp.data.letterbox import ImagePlacement
 from yolo_gp.detections import Candidates, Detections
 from yolo_gp.errors import DataError, UsageError
 from yolo_gp.graph import Graph
+from yolo_gp.metrics.coco_columns import MAX_DETECTIONS
 from yolo_gp.postprocess import detections, exceeding
 from yolo_gp.presets import DARKNET_MAP, Preset, find_val_preset
 from yolo_gp.tasks.detector import Detector
@@ -177,7 +178,10 @@ def _chosen(
         boxes_cxcywh_norm=candidates.boxes_cxcywh_norm.cpu(),
         scores=candidates.scores.cpu(),
     )
-    coco = best_of_each_class(_suppressed(detector, on_cpu, placement, detector.preset))
+    suppressed = _suppressed(
+        detector, on_cpu, placement, detector.preset, best_of_class=MAX_DETECTIONS
+    )
+    coco = best_of_each_class(suppressed)
     without_masks = replace(on_cpu, mask_recipes=())
     darknet = _suppressed(detector, without_masks, placement, DARKNET_MAP)
     return ImageResult(
@@ -186,7 +190,11 @@ def _chosen(
 
 
 def _suppressed(
-    detector: Detector, candidates: Candidates, placement: ImagePlacement, preset: Preset
+    detector: Detector,
+    candidates: Candidates,
+    placement: ImagePlacement,
+    preset: Preset,
+    best_of_class: int | None = None,
 ) -> Detections:
     above = exceeding(candidates, preset.confidence)
-    return detections(above, placement, preset, detector.nms_rule)
+    return detections(above, placement, preset, detector.nms_rule, best_of_class=best_of_class)
