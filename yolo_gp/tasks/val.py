@@ -178,9 +178,9 @@ def _chosen(
         boxes_cxcywh_norm=candidates.boxes_cxcywh_norm.cpu(),
         scores=candidates.scores.cpu(),
     )
-    suppressed = _suppressed(
-        detector, on_cpu, placement, detector.preset, best_of_class=MAX_DETECTIONS
-    )
+    # No class has more than so many places among the detections that COCO looks at.
+    enough = max(MAX_DETECTIONS, detector.preset.max_detections or 0)
+    suppressed = _suppressed(detector, on_cpu, placement, detector.preset, best_of_class=enough)
     coco = best_of_each_class(suppressed)
     without_masks = replace(on_cpu, mask_recipes=())
     darknet = _suppressed(detector, without_masks, placement, DARKNET_MAP)
