@@ -13,8 +13,10 @@ from yolo_gp.cli.compare import compare
 from yolo_gp.cli.convert import convert
 from yolo_gp.cli.data import data
 from yolo_gp.cli.detect import detect
+from yolo_gp.cli.diff import diff
 from yolo_gp.cli.doctor import doctor
 from yolo_gp.cli.expand import expand
+from yolo_gp.cli.fmt import fmt
 from yolo_gp.cli.info import info
 from yolo_gp.cli.make import make
 from yolo_gp.cli.transform import transform
@@ -35,6 +37,8 @@ app.command()(info)
 app.command()(analyze)
 app.command()(expand)
 app.command()(transform)
+app.command()(fmt)
+app.command()(diff)
 app.command()(convert)
 app.command()(compare)
 app.command()(doctor)
