@@ -19,6 +19,7 @@ from yolo_gp.cli.expand import expand
 from yolo_gp.cli.fmt import fmt
 from yolo_gp.cli.info import info
 from yolo_gp.cli.make import make
+from yolo_gp.cli.train import train
 from yolo_gp.cli.transform import transform
 from yolo_gp.cli.val import val
 from yolo_gp.cli.zoo import zoo
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command()(detect)
 app.command()(val)
+app.command()(train)
 app.command()(info)
 app.command()(analyze)
 app.command()(expand)
