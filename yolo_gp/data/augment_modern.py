@@ -117,11 +117,16 @@ def _mosaic(
         )
         placed.append(snapped(picture, *axes, quarter))
     made = _assembled(placed, settings, size)
-    if not settings.copy_paste:
-        return made
+    return _with_copies(made, placed, settings.copy_paste, rng) if settings.copy_paste else made
+
+
+def _with_copies(
+    made: TrainingImage, placed: Sequence[PlacedPicture], share: float, rng: np.random.Generator
+) -> TrainingImage:
     tiles = [each.tile for each in placed]
-    outlines = _masks(tiles, [_kept(tile) for tile in tiles], size, 1)
-    return made if outlines is None else with_copies(made, outlines, settings.copy_paste, rng)
+    height, width = made.pixels.shape[1:]
+    outlines = _masks(tiles, [_kept(tile) for tile in tiles], (height, width), 1)
+    return made if outlines is None else with_copies(made, outlines, share, rng)
 
 
 def _sheet(middle: float, side: int, scale: float) -> tuple[int, int]:
