@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Two processes run the tests, one on each core. torch reads this once, when it is imported; runs
+# that are compared to the last digit need equal numbers of threads.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 PROJECT = Path(__file__).parent.parent
 
