@@ -131,11 +131,11 @@ WRONG = {
         "[expected] macs = 0.1 will not do\nexpected: a whole number above 0"
     ),
     CARD + EXPECTED + "p_fuse = 3\n": (
-        "[expected] p_fuse is no key of a card\n"
+        "[expected] p_fuse is no key here\n"
         "expected: params, macs, p_w, p_fused, p_file, d1, d2, t2\nhelp: did you mean p_fused?"
     ),
     CARD + 'recipee = "x"\n' + EXPECTED: (
-        "recipee is no key of a card\nexpected: name, cfg, description, classes, input_size, "
+        "recipee is no key here\nexpected: name, cfg, description, classes, input_size, "
         "status, recipe, expected, weights, note, published\nhelp: did you mean recipe?"
     ),
     CARD + 'published = "x"\n' + EXPECTED: (
@@ -172,7 +172,7 @@ WRONG = {
         "expected: percent: above 0, at most 100"
     ),
     CARD + EXPECTED + PUBLISHED + 'accuracy_data = "COCO val"\naccuracy = { mask_AP = 51 }\n': (
-        "[[published]] 1: [accuracy] mask_AP is no key of a card\n"
+        "[[published]] 1: [accuracy] mask_AP is no key here\n"
         "expected: AP, AP50, AP75, mask AP, mask AP75, top-1\nhelp: did you mean mask AP?"
     ),
 }  # fmt: skip

@@ -15,6 +15,7 @@ ORDER = (
     "rules",
     "errors",
     "files",
+    "records",
     "download",
     "syntax",
     "numerals",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 from yolo_gp.analysis.conventions import OPERATION_CONVENTIONS, PARAMETER_CONVENTIONS, Convention
-from yolo_gp.errors import DataError, did_you_mean
+from yolo_gp.errors import DataError
 from yolo_gp.files import os_reason
+from yolo_gp.records import Record, to_decimal
 
 Status = Literal["exact", "reconstructed", "paper disagrees"]
 """Our figures are the published ones; or the structure is a guess that comes near them; or the
@@ -138,7 +139,7 @@ def read_card(path: Path) -> ModelCard:
     except ValueError as error:  # no UTF-8, or no TOML
         raise DataError(f"{path} is no TOML file: {error}") from error
     problems: list[str] = []
-    table = _Table(content, "", problems)
+    table = Record(content, "", problems, _shown)
     card = ModelCard(
         name=table.text("name") or "",
         cfg=table.text("cfg") or "",
@@ -147,10 +148,15 @@ def read_card(path: Path) -> ModelCard:
         input_size=table.size("input_size") or (0, 0),
         status=_read_status(table),
         recipe=table.text("recipe") or "",
-        expected=_read_expected(table.table("expected")),
+        expected=_read_expected(table.record("expected", "[expected] ", "a table [expected]")),
         weights=table.text("weights", required=False),
         note=table.text("note", required=False),
-        published=tuple(_read_published(row) for row in table.tables("published")),
+        published=tuple(
+            _read_published(row)
+            for row in table.records(
+                "published", _name_of_row, "tables [[published]]", required=False
+            )
+        ),
     )
     table.finish()
     if problems:
@@ -158,12 +164,12 @@ def read_card(path: Path) -> ModelCard:
     return card
 
 
-def _read_status(table: _Table) -> Status:
+def _read_status(table: Record) -> Status:
     value = table.choice("status", get_args(Status))
     return next((status for status in get_args(Status) if status == value), "exact")
 
 
-def _read_expected(table: _Table) -> Expected:
+def _read_expected(table: Record) -> Expected:
     found = Expected(
         params=table.count("params") or 0,
         macs=table.count("macs") or 0,
@@ -178,7 +184,7 @@ def _read_expected(table: _Table) -> Expected:
     return found
 
 
-def _read_published(table: _Table) -> PublishedRow:
+def _read_published(table: Record) -> PublishedRow:
     found = PublishedRow(
         table=table.text("table") or "",
         row=table.text("row") or "",
@@ -194,141 +200,45 @@ def _read_published(table: _Table) -> PublishedRow:
     return found
 
 
-def _read_accuracy(table: _Table) -> tuple[PrintedAccuracy, ...]:
+def _read_accuracy(table: Record) -> tuple[PrintedAccuracy, ...]:
     """`accuracy = { AP = 51.0 }` with `accuracy_data = "COCO val"`; each needs the other."""
-    if not table.has("accuracy") and not table.has("accuracy_data"):
+    if not {"accuracy", "accuracy_data"} & set(table.keys):
         return ()
-    figures = table.table("accuracy")
+    figures = table.record("accuracy", "[accuracy] ", "a table [accuracy]")
     data = table.text("accuracy_data") or ""
     choices: tuple[AccuracyFigure, ...] = get_args(AccuracyFigure)
-    read = [(figure, figures.percent(figure)) for figure in choices]
+    read = [
+        (key, figures.get(key, _to_percent, "percent: above 0, at most 100", required=False))
+        for key in choices
+    ]
     figures.finish()
     return tuple(PrintedAccuracy(figure, value, data) for figure, value in read if value)
 
 
 def _read_figure(
-    table: _Table, key: str, unit: int, conventions: Collection[Convention]
+    table: Record, key: str, unit: int, conventions: Collection[Convention]
 ) -> PrintedFigure | None:
     """`params = 54.3` with `params_count = "P_fused"`; each needs the other."""
-    if not table.has(key) and not table.has(f"{key}_count"):
+    if not {key, f"{key}_count"} & set(table.keys):
         return None
-    value = table.decimal(key)
+    value = table.get(key, _to_positive, "a number above 0")
     symbol = table.choice(f"{key}_count", [convention.symbol for convention in conventions])
     return PrintedFigure(value, unit, symbol) if value is not None and symbol else None
 
 
-_T = TypeVar("_T")
-
-
-class _Table:
-    """One table of a card, read key by key. All that is wrong goes into `problems`."""
-
-    def __init__(self, content: Mapping[str, Any], name: str, problems: list[str]) -> None:
-        self._content = content
-        self._name = name
-        self._problems = problems
-        self._known: list[str] = []
-
-    def has(self, key: str) -> bool:
-        return key in self._content
-
-    def _get(
-        self, key: str, convert: Callable[[Any], _T | None], expected: str, required: bool
-    ) -> _T | None:
-        """The value as `convert` gives it; None if it is absent, or, with a problem, unfit."""
-        self._known.append(key)
-        value = self._content.get(key)
-        found = None if value is None else convert(value)
-        if found is None and (value is not None or required):
-            what = "is missing" if value is None else f"= {_shown(value)} will not do"
-            self._problem(f"{key} {what}", expected)
-        return found
-
-    def _problem(self, message: str, expected: str) -> None:
-        self._problems.append(f"{self._name}{message}\nexpected: {expected}")
-
-    def text(self, key: str, *, required: bool = True) -> str | None:
-        return self._get(key, _to_text, "a text of at least one letter", required)
-
-    def count(self, key: str, *, required: bool = True) -> int | None:
-        return self._get(key, _to_count, "a whole number above 0", required)
-
-    def size(self, key: str, *, required: bool = True) -> tuple[int, int] | None:
-        return self._get(key, _to_size, "[height, width] in pixels", required)
-
-    def decimal(self, key: str) -> Decimal | None:
-        return self._get(key, _to_decimal, "a number above 0", True)
-
-    def percent(self, key: str) -> Decimal | None:
-        """A number of percent, if the table has one."""
-        return self._get(key, _to_percent, "percent: above 0, at most 100", False)
-
-    def choice(self, key: str, choices: Collection[str]) -> str | None:
-        expected = "one of " + ", ".join(f'"{choice}"' for choice in choices)
-        return self._get(key, lambda value: value if value in choices else None, expected, True)
-
-    def table(self, key: str) -> _Table:
-        content = self._get(key, _to_table, f"a table [{key}]", True)
-        problems = self._problems if content is not None else []
-        return _Table(content or {}, f"{self._name}[{key}] ", problems)
-
-    def tables(self, key: str) -> list[_Table]:
-        contents = self._get(key, _to_tables, f"tables [[{key}]]", False)
-        return [
-            _Table(content, f"[[{key}]] {number}: ", self._problems)
-            for number, content in enumerate(contents or (), start=1)
-        ]
-
-    def finish(self) -> None:
-        """Report the keys that nobody read."""
-        for key in self._content:
-            if key not in self._known:
-                suggestion = did_you_mean(key, self._known)
-                self._problem(f"{key} is no key of a card", ", ".join(self._known))
-                if suggestion:
-                    self._problems[-1] += f"\nhelp: {suggestion}"
+def _name_of_row(row: Mapping[str, Any], number: int) -> str:
+    return f"[[published]] {number}: "
 
 
 def _shown(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _to_text(value: object) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
-
-
-def _to_count(value: object) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and isinstance(value, int) and value > 0 else None
-
-
-def _to_size(value: object) -> tuple[int, int] | None:
-    if not isinstance(value, list) or len(value) != 2:
-        return None
-    height, width = (_to_count(length) for length in value)
-    return None if height is None or width is None else (height, width)
-
-
-def _to_decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return None
-    number = Decimal(value)
-    return number if number.is_finite() and number > 0 else None
+def _to_positive(value: object) -> Decimal | None:
+    number = to_decimal(value)
+    return number if number is not None and number > 0 else None
 
 
 def _to_percent(value: object) -> Decimal | None:
-    number = _to_decimal(value)
+    number = _to_positive(value)
     return number if number is not None and number <= 100 else None
-
-
-def _to_table(value: object) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) and value else None
-
-
-def _to_tables(value: object) -> list[dict[str, Any]] | None:
-    if not isinstance(value, list):
-        return None
-    tables = [_to_table(item) for item in value]
-    found = [table for table in tables if table is not None]
-    return found if len(found) == len(tables) else None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from yolo_gp.download import is_safe_name
-from yolo_gp.errors import DataError, did_you_mean, shown
+from yolo_gp.errors import DataError, shown
 from yolo_gp.files import os_reason
+from yolo_gp.records import Record, to_decimal
 
 SCHEMA_VERSION = 2
 FileFormat = Literal["cfg", "darknet"]
@@ -111,35 +112,46 @@ def _read_models(content: object, problems: list[str]) -> list[ManifestModel]:
     if not isinstance(content, dict):
         problems.append('the whole is no object\nexpected: {"schema_version": 2, ...}')
         return []
-    record = _Record(content, "", problems)
-    version = record.number("schema_version")
+    record = Record(content, "", problems, _spelt)
+    version = record.count("schema_version")
     if version not in (None, SCHEMA_VERSION):
         record.problem(f"schema_version = {version} will not do", str(SCHEMA_VERSION))
         return []
     record.text("$schema", required=False)
     class_lists = _read_class_lists(record)
-    models = [_read_model(model, class_lists) for model in record.records("models", "name")]
+    models = [
+        _read_model(model, class_lists)
+        for model in record.records("models", _titled("models", "name"), "a list of objects")
+    ]
     record.finish()
     _check_unique(record, "models", [model.name for model in models])
     return models
 
 
-def _read_class_lists(record: _Record) -> dict[str, tuple[str, ...]]:
-    lists = record.record("class_lists")
+def _read_class_lists(record: Record) -> dict[str, tuple[str, ...]]:
+    lists = record.record("class_lists", "class_lists: ", "an object")
     return {key: lists.texts(key) for key in lists.keys}
 
 
-def _read_model(record: _Record, class_lists: Mapping[str, tuple[str, ...]]) -> ManifestModel:
+def _read_model(record: Record, class_lists: Mapping[str, tuple[str, ...]]) -> ManifestModel:
     classes = record.choice("classes", class_lists) or ""
     model = ManifestModel(
-        name=record.file_name("name") or "",
-        cfg=record.file_name("cfg") or "",
-        fingerprint=record.hexadecimal("fingerprint", 64),
-        input_size=record.size("input_size"),
+        name=_file_name(record, "name"),
+        cfg=_file_name(record, "cfg"),
+        fingerprint=_hexadecimal(record, "fingerprint", 64),
+        input_size=record.size("input_size", required=False),
         classes=classes,
         class_names=class_lists.get(classes, ()),
-        published=tuple(_read_figure(figure) for figure in record.records("published", "figure")),
-        files=tuple(_read_file(file) for file in record.records("files", "name")),
+        published=tuple(
+            _read_figure(figure)
+            for figure in record.records(
+                "published", _titled("published", "figure"), "a list of objects"
+            )
+        ),
+        files=tuple(
+            _read_file(file)
+            for file in record.records("files", _titled("files", "name"), "a list of objects")
+        ),
     )
     record.finish()
     if model.name != model.name.lower():
@@ -148,7 +160,7 @@ def _read_model(record: _Record, class_lists: Mapping[str, tuple[str, ...]]) -> 
     return model
 
 
-def _check_files(record: _Record, model: ManifestModel) -> None:
+def _check_files(record: Record, model: ManifestModel) -> None:
     of_format = {kind: [f for f in model.files if f.format == kind] for kind in ("darknet", "cfg")}
     if len(of_format["darknet"]) != 1:
         count = len(of_format["darknet"])
@@ -161,7 +173,7 @@ def _check_files(record: _Record, model: ManifestModel) -> None:
     _check_unique(record, "files", [file.name for file in model.files])
 
 
-def _check_unique(record: _Record, key: str, names: list[str]) -> None:
+def _check_unique(record: Record, key: str, names: list[str]) -> None:
     """Two names that differ in case only would be one file on some disks."""
     seen: set[str] = set()
     for name in names:
@@ -170,28 +182,28 @@ def _check_unique(record: _Record, key: str, names: list[str]) -> None:
         seen.add(name.lower())
 
 
-def _read_figure(record: _Record) -> PublishedFigure:
+def _read_figure(record: Record) -> PublishedFigure:
     found = PublishedFigure(
         figure=record.text("figure") or "",
-        value=record.decimal("value") or Decimal(0),
+        value=record.get("value", to_decimal, "a number") or Decimal(0),
         unit=record.text("unit") or "",
         data=record.text("data") or "",
-        size=record.size("size"),
+        size=record.size("size", required=False),
         source=record.text("source") or "",
     )
     record.finish()
     return found
 
 
-def _read_file(record: _Record) -> ManifestFile:
+def _read_file(record: Record) -> ManifestFile:
     kind = record.choice("format", ("cfg", "darknet"))
     found = ManifestFile(
-        name=record.file_name("name") or "",
+        name=_file_name(record, "name"),
         format="cfg" if kind == "cfg" else "darknet",
         urls=record.texts("urls"),
-        bytes=record.number("bytes", required=False),
-        sha256=record.hexadecimal("sha256", 64),
-        sha1=record.hexadecimal("sha1", 40),
+        bytes=record.count("bytes", required=False),
+        sha256=_hexadecimal(record, "sha256", 64),
+        sha1=_hexadecimal(record, "sha1", 40),
         licence=record.text("licence") or "",
         source=record.text("source") or "",
     )
@@ -204,134 +216,28 @@ def _read_file(record: _Record) -> ManifestFile:
     return found
 
 
-_T = TypeVar("_T")
+def _titled(key: str, title: str) -> Callable[[Mapping[str, Any], int], str]:
+    """Messages call a record by its `title`, or else by its number."""
+    return lambda content, number: f"{key} {shown(str(content.get(title, number)))}: "
 
 
-class _Record:
-    """A JSON object, read key by key. All that is wrong with it goes into `problems`."""
-
-    def __init__(self, content: Mapping[str, Any], name: str, problems: list[str]) -> None:
-        self._content = content
-        self._name = name
-        self._problems = problems
-        self._read: list[str] = []
-
-    @property
-    def keys(self) -> Collection[str]:
-        return self._content.keys()
-
-    def problem(self, message: str, expected: str) -> None:
-        self._problems.append(f"{self._name}{message}\nexpected: {expected}")
-
-    def _get(
-        self, key: str, convert: Callable[[Any], _T | None], expected: str, *, required: bool
-    ) -> _T | None:
-        self._read.append(key)
-        value = self._content.get(key)
-        if value is None:
-            if required:
-                self.problem(f"{key} is missing", expected)
-            return None
-        found = convert(value)
-        if found is None:
-            self.problem(f"{key} = {shown(json.dumps(value, default=str))} will not do", expected)
-        return found
-
-    def text(self, key: str, *, required: bool = True) -> str | None:
-        return self._get(key, _to_text, "a text of at least one letter", required=required)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        return self._get(key, _to_texts, "a list of at least one text", required=True) or ()
-
-    def number(self, key: str, *, required: bool = True) -> int | None:
-        return self._get(key, _to_count, "a whole number above 0", required=required)
-
-    def size(self, key: str) -> tuple[int, int] | None:
-        return self._get(key, _to_size, "[height, width] in pixels", required=False)
-
-    def decimal(self, key: str) -> Decimal | None:
-        return self._get(key, _to_decimal, "a number", required=True)
-
-    def file_name(self, key: str) -> str | None:
-        expected = "letters, digits, '.', '_', '-'; no folder, no '..'"
-        return self._get(key, _to_file_name, expected, required=True)
-
-    def hexadecimal(self, key: str, digits: int) -> str | None:
-        def convert(value: object) -> str | None:
-            match = isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{digits}}}", value)
-            return match[0] if match else None
-
-        expected = f"{digits} hexadecimal digits in lowercase, or null"
-        return self._get(key, convert, expected, required=False)
-
-    def choice(self, key: str, choices: Collection[str]) -> str | None:
-        def convert(value: object) -> str | None:
-            return value if isinstance(value, str) and value in choices else None
-
-        expected = "one of " + ", ".join(f'"{choice}"' for choice in choices)
-        return self._get(key, convert, expected, required=True)
-
-    def record(self, key: str) -> _Record:
-        content = self._get(key, _to_object, "an object", required=True)
-        return _Record(content or {}, f"{self._name}{key}: ", self._problems)
-
-    def records(self, key: str, title: str) -> list[_Record]:
-        """A list of objects; messages call each by its `title`, or else by its number."""
-        contents = self._get(key, _to_objects, "a list of objects", required=True) or []
-        return [
-            _Record(
-                content,
-                f"{self._name}{key} {shown(str(content.get(title, number)))}: ",
-                self._problems,
-            )
-            for number, content in enumerate(contents, start=1)
-        ]
-
-    def finish(self) -> None:
-        """Report the keys that nobody read."""
-        for key in [key for key in self._content if key not in self._read]:
-            suggestion = did_you_mean(key, self._read)
-            hint = f"\nhelp: {suggestion}" if suggestion else ""
-            self.problem(f"{shown(key)} is no key here", ", ".join(self._read) + hint)
+def _file_name(record: Record, key: str) -> str:
+    expected = "letters, digits, '.', '_', '-'; no folder, no '..'"
+    return record.get(key, _to_file_name, expected) or ""
 
 
-def _to_text(value: object) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
+def _hexadecimal(record: Record, key: str, digits: int) -> str | None:
+    def convert(value: object) -> str | None:
+        match = isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{digits}}}", value)
+        return match[0] if match else None
 
-
-def _to_texts(value: object) -> tuple[str, ...] | None:
-    texts = [_to_text(item) for item in value] if isinstance(value, list) else []
-    found = tuple(text for text in texts if text is not None)
-    return found if found and len(found) == len(texts) else None
-
-
-def _to_count(value: object) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and isinstance(value, int) and value > 0 else None
-
-
-def _to_size(value: object) -> tuple[int, int] | None:
-    if not isinstance(value, list) or len(value) != 2:
-        return None
-    height, width = (_to_count(length) for length in value)
-    return None if height is None or width is None else (height, width)
-
-
-def _to_decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return None
-    return Decimal(value) if Decimal(value).is_finite() else None
+    expected = f"{digits} hexadecimal digits in lowercase, or null"
+    return record.get(key, convert, expected, required=False)
 
 
 def _to_file_name(value: object) -> str | None:
     return value if isinstance(value, str) and is_safe_name(value) else None
 
 
-def _to_object(value: object) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None
-
-
-def _to_objects(value: object) -> list[dict[str, Any]] | None:
-    objects = [_to_object(item) for item in value] if isinstance(value, list) else None
-    found = [item for item in objects or [] if item is not None]
-    return found if objects is not None and len(found) == len(objects) else None
+def _spelt(value: object) -> str:
+    return json.dumps(value, default=str)
