@@ -19,6 +19,7 @@ from yolo_gp.cli.expand import expand
 from yolo_gp.cli.fmt import fmt
 from yolo_gp.cli.info import info
 from yolo_gp.cli.make import make
+from yolo_gp.cli.study import study
 from yolo_gp.cli.train import train
 from yolo_gp.cli.transform import transform
 from yolo_gp.cli.val import val
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(detect)
 app.command()(val)
 app.command()(train)
+app.command()(study)
 app.command()(info)
 app.command()(analyze)
 app.command()(expand)

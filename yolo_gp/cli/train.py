@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from yolo_gp.training.progress import Epoch
 
 _PATHS = ("data", "val_data", "weights", "names")  # flags that may be relative to here
-_SIGNAL_BASE = 128  # exit code of a process that a signal ended, less the signal's number
 
 
 def train(
@@ -246,7 +245,7 @@ def _follow(prepared: Prepared, stop: StopRequest) -> int:
             else:
                 bar.write(_line(event, run), file=sys.stdout)
                 sys.stdout.flush()
-    return _finish(run, stop) if speaks else _code(stop)
+    return _finish(run, stop) if speaks else stop.exit_code
 
 
 def _tell_step(step: Step, bar: tqdm[Any], world: int) -> None:
@@ -295,11 +294,7 @@ def _finish(run: Training, stop: StopRequest) -> int:
         )
     else:
         print(f"results are in {place}", file=sys.stderr)
-    return _code(stop)
-
-
-def _code(stop: StopRequest) -> int:
-    return 0 if stop.signal is None else _SIGNAL_BASE + stop.signal
+    return stop.exit_code
 
 
 def _outcome(run: Training) -> str:

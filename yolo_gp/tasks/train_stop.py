@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNAL_BASE = 128  # exit code of a process that a signal ended, less the signal's number
 
 
 class StopRequest:
@@ -22,6 +23,11 @@ class StopRequest:
 
     def __bool__(self) -> bool:
         return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """What the process should end with: 0, or as if the signal had ended it."""
+        return 0 if self.signal is None else _SIGNAL_BASE + self.signal
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         """The first signal asks; the next one ends the process as it would without us."""
