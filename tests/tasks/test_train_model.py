@@ -13,6 +13,7 @@ from yolo_gp.graph import compile_text, read_graph
 from yolo_gp.network import compile_network, initialise
 from yolo_gp.tasks.train_memory import bytes_kept, images_that_fit
 from yolo_gp.tasks.train_model import build_network
+from yolo_gp.tasks.train_settings import RecipeName
 from yolo_gp.tasks.train_setup import Prepared, begin
 from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.weights.checkpoint import save_checkpoint
@@ -153,6 +154,23 @@ def test_running_statistics_take_the_share_that_is_asked_for(tmp_path: Path) -> 
         finished(run)
         found.append(run.network.state_dict()["convolutional_0.batch_norm.running_mean"])
     torch.testing.assert_close(found[0], found[1] * 4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "iterations", "share"),
+    [
+        ("darknet", 100_000, 0.01),
+        ("modern", 100_000, 0.03),
+        ("darknet", 400, 0.05),  # 20 / 400
+        ("modern", 50, 0.1),
+    ],
+)
+def test_statistics_settle_in_short_runs(
+    tmp_path: Path, recipe: RecipeName, iterations: int, share: float
+) -> None:
+    network = prepared(tmp_path, recipe=recipe, iterations=iterations).run.network
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert {norm.momentum for norm in norms} == {share}
 
 
 def test_data_without_a_part_to_measure_on_is_refused(tmp_path: Path) -> None:
