@@ -93,7 +93,8 @@ def _to_eight_bits(image: Image.Image) -> NDArray[np.uint8]:
             raise DataError("pixels of more than 16 bits cannot be used; convert to 8 or 16 bits")
         return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
     has_alpha = image.has_transparency_data or image.mode in ("LA", "PA", "La", "RGBa", "RGBA")
-    return np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+    mode = "RGBA" if has_alpha else "RGB"
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -129,7 +129,7 @@ class TrainingLoader:
         self._told: set[str] = set()
         self.batches_per_epoch = -(-count // images_per_batch)
 
-    def batches(self, start: int = 0) -> Iterator[TrainingBatch]:
+    def batches(self, start: int = 0) -> Generator[TrainingBatch, None, None]:
         """Batch `start`, `start` + 1 and so on, without end.
 
         Close the iterator (`contextlib.closing`) to end its workers at once. They take no notice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -59,23 +60,23 @@ def train(run: Training, stop: StopRequest) -> Iterator[Step | Epoch]:
     Raises:
         DataError: a loss or gradient is not finite, an image cannot be read, or there is no room.
     """
-    batches = run.loader.batches(run.progress.iteration * run.passes)
-    stopping = False
-    while not (stopping or run.is_over):
-        step = _begin(run)
-        for part in range(run.passes):
-            batch = _next(batches, step)
-            with without_sharing(run.forward, unless=part == run.passes - 1):
-                loss = _loss(run, batch, step)
-                _backward(run, loss)
-        if _is_finite(run, step):
-            _update(run)
-        yield _log(run, step)
-        if run.ends_epoch:
-            yield _end_epoch(run, step)
-        stopping, due = any_of(run.ranks, (bool(stop), run.ends_epoch or run.save_is_due))
-        if stopping or due:
-            save(run)
+    with contextlib.closing(run.loader.batches(run.progress.iteration * run.passes)) as batches:
+        stopping = False
+        while not (stopping or run.is_over):
+            step = _begin(run)
+            for part in range(run.passes):
+                batch = _next(batches, step)
+                with without_sharing(run.forward, unless=part == run.passes - 1):
+                    loss = _loss(run, batch, step)
+                    _backward(run, loss)
+            if _is_finite(run, step):
+                _update(run)
+            yield _log(run, step)
+            if run.ends_epoch:
+                yield _end_epoch(run, step)
+            stopping, due = any_of(run.ranks, (bool(stop), run.ends_epoch or run.save_is_due))
+            if stopping or due:
+                save(run)
     if run.is_over:
         save_final(run)
 
