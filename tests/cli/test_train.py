@@ -108,6 +108,8 @@ def test_every_image_once_or_more_in_the_table(yolo_gp: Run, files: Path) -> Non
         (("--epochs", "1", "--iterations", "3"), 2, "--epochs and --iterations exclude each other"),
         (("--batch", "0"), 2, "--batch 0 is too small\nexpected: at least 1"),
         (("--lr", "0"), 2, "--lr 0 is out of range\nexpected: a number above 0"),
+        (("--close-mosaic", "3"), 2, "--close-mosaic needs --recipe modern"),
+        (("--close-mosaic", "-1"), 2, "--close-mosaic -1 is too small\nexpected: at least 0"),
         (("--recipe", "yolo"), 2, "--recipe yolo is unknown\nexpected: darknet, modern"),
         (("--dtype", "amp"), 2, "--dtype amp needs a GPU: float16 gains nothing on a CPU"),
         (("--sync-bn",), 2, "--sync-bn needs several processes, each with a GPU"),

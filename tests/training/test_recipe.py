@@ -17,6 +17,7 @@ from yolo_gp.training.recipe import (
     darknet_recipe,
     fit_to_data,
     modern_recipe,
+    with_mosaic_closed,
     with_overrides,
 )
 from yolo_gp.training.schedule import DarknetSchedule, OneCycle, WarmedUp
@@ -482,3 +483,15 @@ def test_mosaics_stay_on_for_four_fifths_of_the_epochs(epochs: int, closed: int)
     fitted = fit_to_data(modern_recipe(graph(""), epochs=epochs, batch=16), 1600)
     assert isinstance(fitted.augmentation, ModernAugmentation)
     assert fitted.augmentation.close_mosaic == closed
+
+
+def test_mosaics_can_be_closed_for_as_many_epochs_as_a_user_says() -> None:
+    fitted = with_mosaic_closed(fit_to_data(modern_recipe(graph(""), epochs=5, batch=16), 1600), 5)
+    assert isinstance(fitted.augmentation, ModernAugmentation)
+    assert fitted.augmentation.close_mosaic == 5
+    with pytest.raises(UsageError) as caught:
+        with_mosaic_closed(darknet_recipe(graph("")), 5)
+    assert str(caught.value) == (
+        "--close-mosaic needs --recipe modern\n"
+        "help: with Darknet's recipe, mosaic=0 in [net] trains without mosaics"
+    )

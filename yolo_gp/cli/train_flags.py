@@ -50,6 +50,14 @@ AutoBatchOption = Annotated[
     bool, typer.Option("--auto-batch", help="Choose --subdivisions by the memory that is free.")
 ]
 LrOption = Annotated[float | None, typer.Option("--lr", help="The highest learning rate.")]
+CloseMosaicOption = Annotated[
+    int | None,
+    typer.Option(
+        "--close-mosaic",
+        help="No mosaics in the last N epochs of the modern recipe; by default 10, at most a fifth "
+        "of all.",
+    ),
+]
 FreezeOption = Annotated[
     int, typer.Option("--freeze", help="Keep weights and statistics of the first N sections.")
 ]

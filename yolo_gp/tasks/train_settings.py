@@ -38,6 +38,7 @@ class TrainSettings:
         subdivisions: parts of the batch that go through the network one after the other.
         auto_batch: where `subdivisions` is None, choose it by the memory there is.
         lr: the highest learning rate.
+        close_mosaic: the last so many epochs of the modern recipe have no mosaics.
         freeze: the first so many sections keep their weights and statistics.
         bn_momentum: share of the new batch in the running statistics of batch norms.
         sync_bn: batch norms see the batches of all processes as one.
@@ -72,6 +73,7 @@ class TrainSettings:
     subdivisions: int | None = None
     auto_batch: bool = False
     lr: float | None = None
+    close_mosaic: int | None = None
     freeze: int = 0
     bn_momentum: float | None = None
     sync_bn: bool = False
@@ -149,6 +151,7 @@ _LEAST = {
     "iterations": 1,
     "batch": 1,
     "subdivisions": 1,
+    "close_mosaic": 0,
     "freeze": 0,
     "val_every": 1,
     "patience": 0,

@@ -52,6 +52,7 @@ from yolo_gp.training.recipe import (
     darknet_recipe,
     fit_to_data,
     modern_recipe,
+    with_mosaic_closed,
     with_overrides,
 )
 
@@ -216,6 +217,8 @@ def _recipe(settings: TrainSettings, graph: Graph, images: int, world: int) -> R
         lr=settings.lr,
     )
     recipe = fit_to_data(recipe, images)
+    if settings.close_mosaic is not None:
+        recipe = with_mosaic_closed(recipe, settings.close_mosaic)
     parts = recipe.subdivisions
     while parts % world or recipe.batch % parts:
         parts += 1

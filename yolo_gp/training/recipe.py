@@ -310,6 +310,21 @@ def fit_to_data(recipe: Recipe, images: int) -> Recipe:
     return replace(recipe, run=run, augmentation=augmentation, ema=ema, remarks=remarks)
 
 
+def with_mosaic_closed(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe without mosaics in the last `epochs` of a run, be they all of them.
+
+    Raises:
+        UsageError: the recipe is Darknet's, which joins images as its cfg says to the end.
+    """
+    augmentation = recipe.augmentation
+    if not isinstance(augmentation, ModernAugmentation):
+        raise UsageError(
+            "--close-mosaic needs --recipe modern\n"
+            "help: with Darknet's recipe, mosaic=0 in [net] trains without mosaics"
+        )
+    return replace(recipe, augmentation=replace(augmentation, close_mosaic=epochs))
+
+
 def _accumulated(recipe: Recipe, images: int) -> Recipe:
     """The recipe with its nominal batch, if the run makes enough updates of that size."""
     nominal = recipe.nominal_batch
