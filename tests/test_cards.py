@@ -13,6 +13,7 @@ from yolo_gp.cards import (
     PrintedAccuracy,
     PrintedFigure,
     PublishedRow,
+    TrainedWeights,
     read_card,
 )
 from yolo_gp.errors import DataError, ExitCode
@@ -99,6 +100,27 @@ def test_a_printed_figure_keeps_its_digits(tmp_path: Path) -> None:
     assert row.flops is None
 
 
+TRAINED = """[trained]
+file = "tiny.safetensors"
+knows = "two things (dot, dash)"
+commands = ["yolo-gp make", "yolo-gp train"]
+seed = 0
+accuracy = { AP50 = 91.5 }
+accuracy_data = "unseen scenes"
+"""
+
+
+def test_a_card_says_how_its_weights_were_made(tmp_path: Path) -> None:
+    card = read_card(written(tmp_path, CARD + EXPECTED + TRAINED))
+    assert card.trained == TrainedWeights(
+        file="tiny.safetensors",
+        knows="two things (dot, dash)",
+        commands=("yolo-gp make", "yolo-gp train"),
+        seed=0,
+        accuracy=(PrintedAccuracy("AP50", Decimal("91.5"), "unseen scenes"),),
+    )
+
+
 WRONG = {
     CARD.replace('name = "tiny"\n', "") + EXPECTED: (
         "name is missing\nexpected: a text of at least one letter"
@@ -136,7 +158,7 @@ WRONG = {
     ),
     CARD + 'recipee = "x"\n' + EXPECTED: (
         "recipee is no key here\nexpected: name, cfg, description, classes, input_size, "
-        "status, recipe, expected, weights, note, published\nhelp: did you mean recipe?"
+        "status, recipe, expected, weights, trained, note, published\nhelp: did you mean recipe?"
     ),
     CARD + 'published = "x"\n' + EXPECTED: (
         'published = "x" will not do\nexpected: tables [[published]]'
@@ -174,6 +196,16 @@ WRONG = {
     CARD + EXPECTED + PUBLISHED + 'accuracy_data = "COCO val"\naccuracy = { mask_AP = 51 }\n': (
         "[[published]] 1: [accuracy] mask_AP is no key here\n"
         "expected: AP, AP50, AP75, mask AP, mask AP75, top-1\nhelp: did you mean mask AP?"
+    ),
+    CARD + EXPECTED + TRAINED.replace("seed = 0", "seed = -1"): (
+        "[trained] seed = -1 will not do\nexpected: a whole number, at least 0"
+    ),
+    CARD + EXPECTED + TRAINED.replace('["yolo-gp make", "yolo-gp train"]', "[]"): (
+        "[trained] commands = [] will not do\nexpected: a list of at least one text"
+    ),
+    CARD + EXPECTED + TRAINED + "speed = 3\n": (
+        "[trained] speed is no key here\n"
+        "expected: file, knows, commands, seed, accuracy, accuracy_data\nhelp: did you mean seed?"
     ),
 }  # fmt: skip
 

@@ -13,12 +13,16 @@ import pytest
 import torch
 from torch import Tensor, fx
 
+from yolo_gp.data.class_opening import open_classified
 from yolo_gp.errors import CfgError, WeightsError
 from yolo_gp.graph import Graph, compile_text
-from yolo_gp.network import compile_network, initialise
+from yolo_gp.network import compile_network, initialise, read_as_sequences
 from yolo_gp.rules import Rule
+from yolo_gp.tasks.val_classifier import validate_classifier
 from yolo_gp.weights.darknet import load_weights, save_weights
 from yolo_gp.weights.header import read_header
+
+from .tasks.classifier_sets import NAMES, grey_classifier, write_grey
 
 NET = "[net]\nwidth=4\nheight=4\nchannels=2\n"
 CONV = "[convolutional]\nfilters=2\nactivation=linear\n"
@@ -161,6 +165,84 @@ def test_a_blank_between_anchors_separates() -> None:
     assert graph.nodes[1].layer.anchors.all_wh == ((1.0, 2.0), (3.0, 4.0))  # type: ignore[attr-defined]
 
 
+def test_an_antialiased_map_is_read_blurred() -> None:
+    pool = "[maxpool]\nsize=1\nstride=2\nantialiasing=2\n"
+    text = NET + pool + "[avgpool]\n[route]\nlayers=0\n"
+    assert compiled(text)[1] == [Rule.ANTIALIASED_SOURCE]
+    output = run(text, torch.arange(32.0).reshape(1, 2, 4, 4))
+    assert output[0, 0].tolist() == [[2.5, 4.5], [10.5, 12.5]]  # means of 2 x 2
+
+
+def test_convolutions_of_other_input_channels_get_weights_of_their_own() -> None:
+    wide = CONV.replace("filters=2", "filters=3")
+    graph, rules = compiled(NET + CONV + wide + CONV + "share_index=0\n")
+    assert rules == [Rule.UNSHARED_WEIGHTS]
+    shapes = {name: tuple(p.shape) for name, p in compile_network(graph).named_parameters()}
+    assert shapes["convolutional_2.convolution.weight"] == (2, 3, 1, 1)
+
+
+def test_coordconv_does_nothing() -> None:
+    image = torch.rand(1, 2, 4, 4)
+    assert compiled(NET + CONV + "coordconv=1\n")[1] == [Rule.COORDCONV]
+    assert torch.equal(run(NET + CONV + "coordconv=1\n", image), run(NET + CONV, image))
+
+
+def test_pjreddies_keys_act() -> None:
+    image = torch.arange(32.0).reshape(1, 2, 4, 4)
+    for section, expected in (
+        ("[shortcut]\nfrom=0\nalpha=2\n", 3 * image),
+        ("[shortcut]\nfrom=0\nbeta=2\n", 3 * image),
+        ("[reorg]\nflatten=1\n", image.permute(0, 2, 3, 1).reshape(1, 2, 4, 4)),
+        ("[reorg]\nextra=1\n", torch.cat((image.flatten(), torch.zeros(1))).reshape(1, 33, 1, 1)),
+    ):
+        text = NET + "[maxpool]\n[maxpool]\n" + section
+        assert compiled(text)[1] == [Rule.PJREDDIES_KEY]
+        assert torch.equal(run(text, image), expected)
+
+
+def test_pjreddies_keys_of_recurrent_sections_act() -> None:
+    text = NET + "[crnn]\noutput_filters=3\nhidden_filters=4\n[gru]\ntanh=1\n"
+    graph, rules = compiled(text)
+    assert rules == [Rule.PJREDDIES_KEY] * 2
+    assert str(graph.nodes[0].output_shape) == "3 x 4 x 4"
+    network = compile_network(graph)
+    for name, parameter in network.named_parameters():
+        parameter.data.fill_(-1.0 if name.endswith("input_h.linear.bias") else 0.0)
+    (h,) = network(torch.zeros(1, 2, 4, 4))  # half of the state, 0, and half of tanh(-1)
+    assert h.item() == pytest.approx(np.tanh(-1) / 2)
+
+
+def test_a_blank_section_passes_its_input_on() -> None:
+    assert compiled(NET + "[blank]\n")[1] == [Rule.BLANK_SECTION]
+    image = torch.rand(1, 2, 4, 4)
+    assert torch.equal(run(NET + "[blank]\n", image), image)
+
+
+def test_iseg_gives_its_map() -> None:
+    text = NET + "[iseg]\nclasses=1\nids=1\n"
+    assert compiled(text)[1] == [Rule.ISEG_MAP]
+    assert run(text, torch.zeros(1, 2, 4, 4)).unique().tolist() == [0.0, 0.5]
+
+
+def test_a_region_without_softmax_takes_pjreddies_sigmoid() -> None:
+    text = NET + CONV.replace("filters=2", "filters=6") + "[region]\nclasses=1\nanchors=1,1\n"
+    graph, rules = compiled(text)
+    assert rules == [Rule.RAW_SCORES]
+    found = graph.heads[0][1].decode_all([torch.zeros(1, 6, 4, 4)], (4, 4))
+    assert found.scores.unique().tolist() == [0.25]  # objectness and class are sigmoid(0) each
+
+
+def test_conv_lstm_computes_what_the_gpu_build_does() -> None:
+    text = NET + "[conv_lstm]\noutput=2\npad=1\nbottleneck=1\nlstm_activation=relu\n"
+    graph, rules = compiled(text)
+    assert rules == [Rule.GPU_BUILD_ONLY] * 2
+    network = compile_network(graph)
+    for name, parameter in network.named_parameters():
+        parameter.data.fill_(3.0 if name.endswith("ug.convolution.bias") else 0.0)
+    (h,) = network(torch.zeros(1, 2, 4, 4))  # gates are 1/2: c = 3/2, and half of that comes out
+    assert h.unique().tolist() == [0.75]
+
+
 @pytest.mark.parametrize("value", ["3x2", "abc", "1e3", "4.9"])
 def test_numbers_that_darknet_half_reads_are_errors(value: str) -> None:
     assert errors(NET + CONV.replace("filters=2", f"filters={value}")) == [Rule.BAD_NUMBER]
@@ -283,6 +365,39 @@ def test_the_width_of_seen_follows_the_file_size(tmp_path: Path) -> None:
     assert (read_header(path, expected_floats=3).wide, read_header(path, 3).seen) == (True, 7)
 
 
+def test_images_are_not_remembered() -> None:
+    graph, _ = compiled(NET + "[crnn]\noutput=1\nhidden=2\npad=1\nshortcut=1\n")
+    network = compile_network(graph)
+    initialise(network, seed=0)
+    image = torch.rand(1, 2, 4, 4)
+    with torch.no_grad():
+        assert torch.equal(network(image)[0], network(image)[0])
+        read_as_sequences(network, carry_state=True)
+        assert not torch.equal(network(image)[0], network(image)[0])
+
+
+def test_pjreddies_order_of_weights_can_be_read(tmp_path: Path) -> None:
+    graph, _ = compiled("[net]\ninputs=1\n[gru]\n")
+    path = tmp_path / "x.weights"  # a bias and a weight of each layer, those of the state first
+    path.write_bytes(struct.pack("<iiiQ12f", 0, 2, 0, 0, *range(12)))
+    network = compile_network(graph)
+    load_weights(path, graph, network, "pjreddie")
+    assert network.get_submodule("gru_0.parts.input_z").linear.bias.tolist() == [6.0]
+    load_weights(path, graph, network)
+    assert network.get_submodule("gru_0.parts.input_z").linear.bias.tolist() == [0.0]
+
+
+def test_an_image_without_a_label_is_no_error_of_the_classifier(tmp_path: Path) -> None:
+    for name, grey in (("white", 1.0), ("unheard-of", 0.5)):
+        write_grey(tmp_path / f"{name}.png", grey)
+    (tmp_path / "list.txt").write_text("white.png\nunheard-of.png\n")
+    data = open_classified(str(tmp_path / "list.txt"), names=NAMES, count=len(NAMES))
+    found = validate_classifier(grey_classifier(), data)
+    assert found.top_k.top_1 == 1
+    (problem,) = found.problems
+    assert problem.file.endswith("unheard-of.png")
+
+
 def test_an_unreadable_image_is_not_a_black_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,6 +416,38 @@ def test_an_unreadable_image_is_not_a_black_one(
     assert stop.value.code == 5
     assert json.loads(captured.out)["images"] == []
     assert "x.jpg: " in captured.err
+
+
+def test_local_and_reorg3d_refuse_what_darknet_misreads() -> None:
+    assert errors(NET + "[local]\nsize=1\npad=1\n") == [Rule.EMPTY_OUTPUT]
+    wide = CONV.replace("filters=2", "filters=4")
+    assert errors(NET + wide + "[reorg3d]\nstride=2\nreverse=1\n") == [Rule.CHANNEL_MISMATCH]
+
+
+def test_an_antialiased_pool_needs_no_convolution() -> None:
+    output = run(NET + "[maxpool]\nsize=1\nstride=2\nantialiasing=1\n", torch.ones(1, 2, 4, 4))
+    # At the upper left 9 of the 16 sixteenths lie inside the map, 12 at the other edges.
+    assert output[0, 0].tolist() == [[9 / 16, 12 / 16], [12 / 16, 1]]
+
+
+def test_sections_without_a_map_of_their_own_can_come_first() -> None:
+    image = torch.rand(1, 2, 4, 4)
+    for kind in ("dropout", "empty", "silence"):
+        assert torch.equal(run(f"{NET}[{kind}]\n", image), image)
+
+
+def test_l2norm_of_zeros_is_zero() -> None:
+    assert not run(NET + "[l2norm]\n", torch.zeros(1, 2, 4, 4)).any()
+
+
+def test_boxes_of_yolov1_lie_where_they_belong() -> None:
+    text = NET + "[connected]\noutput=6\nactivation=linear\n[detection]\nside=1\ncoords=4\n"
+    head = compiled(text)[0].heads[0][1]
+    # class, confidence, x, y, w, h
+    (found,) = head.decode(
+        [torch.tensor([1, 1, 0.5, 0.25, 0.1, 0.2])[None, :, None, None]], (4, 4), 0
+    )
+    assert found.boxes_cxcywh_norm.tolist()[0] == pytest.approx([0.5, 0.25, 0.1, 0.2])
 
 
 def test_the_docs_name_tests_that_exist() -> None:

@@ -56,3 +56,29 @@ def test_an_option_is_changed_where_it_stands_or_put_behind_the_others() -> None
     assert edits.content() == (
         b"[net]\nwidth = 64 # pixels\nheight=4\nchannels=1\n\n# next\n[softmax]\ngroups=2\n"
     )
+
+
+def test_a_new_option_has_the_blanks_of_the_one_before_it() -> None:
+    content = b"[net]\n  width = 3 # pixels\n"
+    edits = Edits(content)
+    edits.set_option(parse_cfg(content, "", Diagnostics()).sections[0], "height", "4")
+    assert edits.content() == b"[net]\n  width = 3 # pixels\n  height = 4\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"width=", b"width=8"),
+        (b"width=  # pixels", b"width=8  # pixels"),
+        (b"width=#pixels", b"width=8#pixels"),
+        (b"width 3  # pixels", b"width=8  # pixels"),
+        (b"width=3\nwidth = 4", b"width=8\nwidth = 8"),
+    ],
+)
+def test_a_line_without_a_value_gets_one_and_a_repeated_key_is_set_everywhere(
+    old: bytes, new: bytes
+) -> None:
+    content = b"[net]\n" + old + b"\n"
+    edits = Edits(content)
+    edits.set_option(parse_cfg(content, "", Diagnostics()).sections[0], "width", "8")
+    assert edits.content() == b"[net]\n" + new + b"\n"

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from yolo_gp.graph import Graph, read_graph
     from yolo_gp.network import compile_network
     from yolo_gp.presets import Preset
+    from yolo_gp.tasks.classifier import Classifier
     from yolo_gp.tasks.detector import Detector
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CfgError": "yolo_gp.errors",
+    "Classifier": "yolo_gp.tasks.classifier",
     "DataError": "yolo_gp.errors",
     "Detections": "yolo_gp.detections",
     "Detector": "yolo_gp.tasks.detector",
@@ -42,6 +44,7 @@ _HOMES = {
 
 __all__ = [
     "CfgError",
+    "Classifier",
     "DataError",
     "Detections",
     "Detector",

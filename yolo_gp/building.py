@@ -6,13 +6,12 @@ finds every independent mistake and none that only follows from another.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from yolo_gp.cost import Cost
-from yolo_gp.errors import Diagnostic, Diagnostics, Severity, Span, did_you_mean
+from yolo_gp.errors import Diagnostic, Diagnostics, Severity, did_you_mean
 from yolo_gp.layers.base import Layer, ShapeProblem
+from yolo_gp.limits import MAX_LAYERS, check_elements, check_totals
 from yolo_gp.macros.base import Macro
 from yolo_gp.nodes import INPUT, Edge, Node
 from yolo_gp.options import Reference
@@ -20,9 +19,6 @@ from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, exact_factor, format_size
 from yolo_gp.spec import NetworkSpec, WrittenLayer
 
-MAX_ELEMENTS = 2**31  # of one map, for one image
-MAX_PARAMS = 2**33  # of the whole network: 32 GiB of float32
-MAX_LAYERS = 20_000
 _COARSEST_STRIDE = 32
 
 
@@ -78,7 +74,7 @@ class Builder:
         self._names: dict[str, int] = {}  # of each named section, its number
         self._nodes: dict[int, Node] = {}
         self._all_names = {written.name for written in spec.layers}
-        if not self._check_elements(input_shape, spec.net.span, "the input"):
+        if not check_elements(input_shape, spec.net.span, "the input", diagnostics):
             self._input_shape = PartialShape()
 
     def build(self) -> tuple[FeatureShape, tuple[Node, ...]] | None:
@@ -87,7 +83,7 @@ class Builder:
             self._add_section(written)
         input_shape = self._input_shape.complete
         if not self._diagnostics.errors and input_shape is not None:
-            self._check_totals()
+            check_totals(tuple(self._nodes.values()), self._spec.net.span, self._diagnostics)
         if self._diagnostics.errors or input_shape is None:
             return None
         return input_shape, tuple(self._nodes[index] for index in sorted(self._nodes))
@@ -139,7 +135,7 @@ class Builder:
         self, place: _Place, layer: Layer, sources: Sequence[int]
     ) -> tuple[PartialShape, Node | None]:
         inputs = [self._shape(source) for source in sources]
-        if not place.written.trusted or not inputs:
+        if not place.written.trusted:
             return PartialShape(), None
         try:
             shape = layer.output_shape(inputs)
@@ -149,7 +145,9 @@ class Builder:
             return PartialShape(), None
         for remark in layer.remarks(inputs):
             self._diagnostics.add(self._phrase(remark, Severity.WARNING, sources))
-        if not self._check_elements(shape, layer.span, f"[{place.written.kind}]"):
+        self._warn_of_sources(layer, sources)
+        what = f"[{place.written.kind}]"
+        if not check_elements(shape, layer.span, what, self._diagnostics):
             return PartialShape(), None
         return shape, self._node(place, layer, sources, inputs, shape)
 
@@ -166,7 +164,7 @@ class Builder:
         input_shapes = tuple(source for source in known if source is not None)
         if output is None or len(input_shapes) < len(inputs):
             return None
-        owner = self._weights_owner(place, layer, inputs)
+        layer, owner = self._with_weights(place, layer, inputs)
         return Node(
             index=len(self._shapes),
             written=place.written.written,
@@ -177,6 +175,16 @@ class Builder:
             cost=layer.cost(input_shapes, output),
             weights_of=owner,
         )
+
+    def _warn_of_sources(self, layer: Layer, sources: Sequence[int]) -> None:
+        """What the layers that a section names have to say about that."""
+        for reference, source in zip(layer.sources(), sources, strict=True):
+            node = self._nodes.get(source)
+            if node is None or reference.span == layer.span:
+                continue
+            remark = node.layer.remark_to_reader(reference)
+            if remark is not None:
+                self._diagnostics.add(self._phrase(remark, Severity.WARNING, [source]))
 
     # -- stopped gradients -----------------------------------------------------------------------
 
@@ -269,26 +277,38 @@ class Builder:
         )
         return None
 
-    def _weights_owner(
+    def _with_weights(
         self, place: _Place, layer: Layer, inputs: Sequence[PartialShape]
-    ) -> int | None:
+    ) -> tuple[Layer, int | None]:
+        """The layer, and the one whose weights it uses; without one, it has weights of its own."""
         reference = layer.shares_weights_of()
         index = self._resolve(reference, place, may_be_input=False) if reference else None
         owner = self._nodes.get(index) if index is not None else None
         if reference is None or owner is None:
-            return None
+            return layer, None
         problem = layer.sharing_problem(inputs, owner.layer, owner.input_shapes)
         if problem is None:
-            return owner.index if owner.weights_of is None else owner.weights_of
+            return layer, owner.index if owner.weights_of is None else owner.weights_of
+        message = f"[{place.written.kind}] cannot share the weights of layer {reference}"
+        apart = layer.with_own_weights(owner.layer)
+        if apart is not None:
+            message += f" (line {owner.layer.span.line}): {problem}; Darknet refuses the file"
+            self._diagnostics.warning(
+                Rule.UNSHARED_WEIGHTS,
+                reference.span,
+                f"{message}, here the section has weights of its own",
+                help="remove share_index if that is meant",
+            )
+            return apart, None
         self._diagnostics.error(
             Rule.SHARED_LAYER,
             reference.span,
-            f"[{place.written.kind}] cannot share the weights of layer {reference}: {problem}",
+            f"{message}: {problem}",
             expected="a layer whose weights have the same shape",
         )
-        return None
+        return layer, None
 
-    # -- messages and limits ---------------------------------------------------------------------
+    # -- messages --------------------------------------------------------------------------------
 
     def _phrase(
         self, problem: ShapeProblem, severity: Severity, sources: Sequence[int]
@@ -354,36 +374,3 @@ class Builder:
             return []
         nearest = min(fitting, key=lambda index: abs(index - near))
         return [f"layer {self._sections[nearest]} is {format_size(wanted)}"]
-
-    def _check_elements(self, shape: PartialShape, span: Span, what: str) -> bool:
-        lengths = (shape.channels, shape.height, shape.width)
-        elements = math.prod(1 if length is None else length for length in lengths)
-        if elements <= MAX_ELEMENTS:
-            return True
-        text = " x ".join("?" if length is None else str(length) for length in lengths)
-        self._diagnostics.error(
-            Rule.TOO_LARGE,
-            span,
-            f"{what} gives a map of {text}, {elements} numbers",
-            expected=f"at most {MAX_ELEMENTS}",
-        )
-        return False
-
-    def _check_totals(self) -> None:
-        nodes = self._nodes.values()
-        params = sum((node.cost for node in nodes), Cost()).params
-        span = self._spec.net.span
-        if params > MAX_PARAMS:
-            self._diagnostics.error(
-                Rule.TOO_LARGE,
-                span,
-                f"the network has {params} parameters",
-                expected=f"at most {MAX_PARAMS}",
-            )
-        if not any(min(shape.size) > 1 for node in nodes for shape in node.input_shapes):
-            self._diagnostics.warning(
-                Rule.NO_SPATIAL_LAYER,
-                span,
-                "no layer reads a map larger than one pixel; AlexeyAB's Darknet cannot load such "
-                "a network",
-            )

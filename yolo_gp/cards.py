@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from yolo_gp.analysis.conventions import OPERATION_CONVENTIONS, PARAMETER_CONVENTIONS, Convention
 from yolo_gp.errors import DataError
 from yolo_gp.files import os_reason
-from yolo_gp.records import Record, to_decimal
+from yolo_gp.records import Record, to_decimal, to_whole
 
 Status = Literal["exact", "reconstructed", "paper disagrees"]
 """Our figures are the published ones; or the structure is a guess that comes near them; or the
@@ -80,6 +80,25 @@ class PublishedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainedWeights:
+    """Weights of ours that come with yolo-gp.
+
+    Fields:
+        file: in zoo/; it holds the cfg that was trained and the names of its classes.
+        knows: what they tell apart, in words.
+        commands: what made them, in order.
+        seed: of the training.
+        accuracy: in the order of AccuracyFigure.
+    """
+
+    file: str
+    knows: str
+    commands: tuple[str, ...]
+    seed: int
+    accuracy: tuple[PrintedAccuracy, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """What a card's cfg must come out as, exactly, at the card's input size.
 
@@ -110,6 +129,7 @@ class ModelCard:
         status: how our figures relate to the published ones.
         recipe: the command that trains it.
         weights: its entry in weights_manifest.json.
+        trained: weights that come with it, possibly for other classes than the cfg's.
         note: what to know about the published figures.
     """
 
@@ -122,6 +142,7 @@ class ModelCard:
     recipe: str
     expected: Expected
     weights: str | None = None
+    trained: TrainedWeights | None = None
     note: str | None = None
     published: tuple[PublishedRow, ...] = ()
 
@@ -150,6 +171,7 @@ def read_card(path: Path) -> ModelCard:
         recipe=table.text("recipe") or "",
         expected=_read_expected(table.record("expected", "[expected] ", "a table [expected]")),
         weights=table.text("weights", required=False),
+        trained=_read_trained(table),
         note=table.text("note", required=False),
         published=tuple(
             _read_published(row)
@@ -181,6 +203,21 @@ def _read_expected(table: Record) -> Expected:
         t2=table.count("t2", required=False),
     )
     table.finish()
+    return found
+
+
+def _read_trained(table: Record) -> TrainedWeights | None:
+    trained = table.record("trained", "[trained] ", "a table [trained]", required=False)
+    if not trained.keys:
+        return None
+    found = TrainedWeights(
+        file=trained.text("file") or "",
+        knows=trained.text("knows") or "",
+        commands=trained.texts("commands"),
+        seed=trained.get("seed", to_whole, "a whole number, at least 0") or 0,
+        accuracy=_read_accuracy(trained),
+    )
+    trained.finish()
     return found
 
 

@@ -51,11 +51,14 @@ class Candidates:
         scores: (K, C) float32; confidence per class (objectness included), 0 where it does not
             exceed the threshold.
         mask_recipes: how to make their instance masks; empty if no head proposes masks.
+        objectness: (K,) float32 that must exceed the threshold too, of heads whose scores leave
+            it out; None if there are none.
     """
 
     boxes_cxcywh_norm: Tensor
     scores: Tensor
     mask_recipes: tuple[MaskRecipe, ...] = ()
+    objectness: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Detections:
     Fields:
         boxes_xyxy: (D, 4) float32 on the CPU; left, top, right, bottom in pixels of the upright
             image. Darknet's boxes may reach beyond the image.
-        confidences: (D,) float32 in 0..1.
+        confidences: (D,) float32 in 0..1; more where the numbers that [detection] reads are.
         class_ids: (D,) int64.
         image_size: (height, width) of the upright image in pixels.
         preset: name of the conventions that were in force.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from yolo_gp.errors import Span
 from yolo_gp.options import Reference
 from yolo_gp.spec import NetworkSpec, WrittenLayer
-from yolo_gp.syntax import Section
+from yolo_gp.syntax import Option, Section
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -62,12 +63,26 @@ class Edits:
         self._line(line).after.extend(texts)
 
     def set_option(self, section: Section, key: str, value: str) -> None:
-        """Give a key of the section a value; a new line, behind its others, if it has no such."""
-        for option in section.options:
-            if option.key == key:
-                self.replace(option.value_span, value)
-                return
-        self.insert_after(last_line(section), [f"{key}={value}"])
+        """Give a key of the section a value; a new line, behind its others, if it has no such.
+
+        A key that stands there more than once gets it everywhere, since readers differ in which
+        one counts. A new line has the blanks of the section's last option.
+        """
+        found = [option for option in section.options if option.key == key]
+        for option in found:
+            self._set_value(option, value)
+        if not found:
+            like = next((option for option in reversed(section.options) if option.value), None)
+            self.insert_after(last_line(section), [_laid_out(like, key, value)])
+
+    def _set_value(self, option: Option, value: str) -> None:
+        if option.value is None:  # a line without =
+            comment = re.search(r"\s*[#;].*", option.value_span.text)
+            self.replace(option.value_span, f"{option.key}={value}{comment[0] if comment else ''}")
+        elif option.value == "":
+            self.replace(replace(option.value_span, length=0), value)
+        else:
+            self.replace(option.value_span, value)
 
     def content(self) -> bytes:
         """The text with all changes."""
@@ -99,6 +114,15 @@ def _split(text: str) -> list[_Line]:
     last = lines[-1]
     lines[-1] = _Line(last.text + ("\r" if last.end == "\r\n" else ""), "")
     return lines
+
+
+def _laid_out(like: Option | None, key: str, value: str) -> str:
+    """A line `key=value`, with blanks where another option has them."""
+    if like is None:
+        return f"{key}={value}"
+    line = like.key_span.source.line(like.key_span.line)
+    start, stop = like.key_span.column - 1, like.value_span.column - 1
+    return f"{line[:start]}{key}{line[start + like.key_span.length : stop]}{value}"
 
 
 def last_line(section: Section) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -58,6 +59,23 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     try:
         with replacing(path) as file:
             file.write(data.encode() if isinstance(data, str) else data)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {os_reason(error)}") from error
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Give a file that exists another content, as `replacing` does; its mode stays.
+
+    A link goes on pointing to the file.
+
+    Raises:
+        DataError: the operating system refuses; the file is as it was.
+    """
+    target = path.resolve()
+    try:
+        with replacing(target) as file:
+            file.write(data)
+            shutil.copymode(target, file.name)
     except OSError as error:
         raise DataError(f"cannot write {path}: {os_reason(error)}") from error
 

@@ -7,16 +7,18 @@ import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
 from yolo_gp.layers.anchors import Anchors
 from yolo_gp.layers.base import CommonKeys, Layer
+from yolo_gp.layers.named_files import NamedFile
 from yolo_gp.nodes import INPUT, Node
 from yolo_gp.options import Reference
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-_NOT_COMPUTING = (Span, CommonKeys, Reference)
+_NOT_COMPUTING = (Span, CommonKeys, Reference, NamedFile)
 
 
 def fingerprint(input_channels: int, nodes: Iterable[Node]) -> str:
@@ -41,9 +43,18 @@ def fingerprint(input_channels: int, nodes: Iterable[Node]) -> str:
 
 
 def _settings(layer: Layer) -> list[str]:
-    """The layer's fields that bear on what it computes, as `name=value`."""
+    """The layer's fields that bear on what it computes, as `name=value`.
+
+    A field with a default counts only where it differs from that: a kind may get new ones without
+    a change to the hashes of all networks that it stands in.
+    """
     assert dataclasses.is_dataclass(layer) and not isinstance(layer, type)
-    return _fields(layer, layer.training_fields)
+    unset = {f.name for f in dataclasses.fields(layer) if getattr(layer, f.name) == f.default}
+    found = _fields(layer, layer.training_fields | unset)
+    dialect = layer.common.dialect
+    if dialect is not Dialect.DARKNET and layer.depends_on_dialect():
+        found.append(f"dialect={dialect.value}")
+    return found
 
 
 def _fields(record: DataclassInstance, left_out: frozenset[str] = frozenset()) -> list[str]:
@@ -61,6 +72,6 @@ def _fields(record: DataclassInstance, left_out: frozenset[str] = frozenset()) -
 
 
 def _is_reference(value: object) -> bool:
-    """References count as resolved sources; spans and common keys do not compute."""
+    """References count as resolved sources; the others do not compute, or count as being there."""
     first = value[0] if isinstance(value, tuple) and value else value
     return isinstance(first, _NOT_COMPUTING)

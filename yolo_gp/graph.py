@@ -8,10 +8,11 @@ from pathlib import Path
 
 from yolo_gp.building import Builder
 from yolo_gp.cost import Cost
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Diagnostic, Diagnostics, UsageError
 from yolo_gp.files import os_reason
 from yolo_gp.fingerprint import fingerprint
-from yolo_gp.layers.base import Head
+from yolo_gp.layers.base import Head, is_head
 from yolo_gp.nodes import INPUT, Edge, Node
 from yolo_gp.shapes import FeatureShape, PartialShape
 from yolo_gp.spec import NetworkSpec, specify
@@ -46,9 +47,21 @@ class Graph:
         return fingerprint(self.input_shape.channels, self.nodes)
 
     @property
+    def dialect(self) -> Dialect:
+        """The one that the cfg was read in."""
+        return self.spec.net.dialect
+
+    @property
     def cfg_text(self) -> str:
-        """The text it was compiled from, with "\\n" as line ends; it may name another size."""
-        return "\n".join(self.spec.net.span.source.lines).rstrip("\n") + "\n"
+        """The text it was compiled from, with "\\n" as line ends; it may name another size.
+
+        Where only the caller said which dialect it is in, [net] says so here.
+        """
+        header = self.spec.net.span
+        lines = list(header.source.lines)
+        if not self.spec.tells_dialect:
+            lines.insert(header.line, f"dialect={self.dialect.value}")
+        return "\n".join(lines).rstrip("\n") + "\n"
 
     @functools.cached_property
     def users(self) -> tuple[tuple[int, ...], ...]:
@@ -62,7 +75,20 @@ class Graph:
     @functools.cached_property
     def heads(self) -> tuple[tuple[Node, Head], ...]:
         """The detection heads in file order."""
-        return tuple((node, node.layer) for node in self.nodes if isinstance(node.layer, Head))
+        return tuple((node, node.layer) for node in self.nodes if is_head(node.layer))
+
+    def naming(self, count: int) -> Graph:
+        """The same network, its heads with the list of classes that has so many, if one has."""
+        named = {node.index: head.naming(count) for node, head in self.heads}
+        if all(named[node.index] is head for node, head in self.heads):
+            return self
+        nodes = (replace(n, layer=named.get(n.index, n.layer)) for n in self.nodes)
+        return replace(self, nodes=tuple(nodes))
+
+    @functools.cached_property
+    def recurrent_nodes(self) -> tuple[Node, ...]:
+        """The layers that remember what they were given before."""
+        return tuple(node for node in self.nodes if node.layer.remembers())
 
     @functools.cached_property
     def output_edges(self) -> tuple[Edge, ...]:
@@ -101,19 +127,25 @@ class Graph:
 
 
 def read_graph(
-    path: Path, *, input_size: tuple[int, int] | None = None, strict: bool = False
+    path: Path,
+    *,
+    input_size: tuple[int, int] | None = None,
+    strict: bool = False,
+    dialect: Dialect | None = None,
 ) -> Graph:
     """Compile a cfg file as far as shapes and costs.
 
     Args:
         input_size: (height, width) to use in place of the cfg's.
         strict: treat warnings as errors.
+        dialect: to read it in; by default the one that it tells itself.
 
     Raises:
         CfgError: with every finding of the file.
         UsageError: the file cannot be read.
     """
-    return compile_text(read_content(path), str(path), input_size=input_size, strict=strict)
+    content = read_content(path)
+    return compile_text(content, str(path), input_size=input_size, strict=strict, dialect=dialect)
 
 
 def read_content(path: Path) -> bytes:
@@ -134,6 +166,7 @@ def compile_text(
     *,
     input_size: tuple[int, int] | None = None,
     strict: bool = False,
+    dialect: Dialect | None = None,
 ) -> Graph:
     """Compile cfg text as far as shapes and costs; `file` is the name that messages show.
 
@@ -142,7 +175,7 @@ def compile_text(
     """
     diagnostics = Diagnostics()
     cfg = parse_cfg(content, file, diagnostics)
-    spec = specify(cfg, diagnostics)
+    spec = specify(cfg, diagnostics, dialect)
     graph = build_graph(spec, diagnostics, input_size) if spec else None
     diagnostics.raise_errors(strict=strict)
     assert graph is not None

@@ -8,6 +8,7 @@ after its last reader. Input of another size than the graph's is fine as long as
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, fx, nn
@@ -15,6 +16,8 @@ from torch import Tensor, fx, nn
 from yolo_gp.graph import Graph
 from yolo_gp.layers.convolution_modules import Convolution, PackedConvolution
 from yolo_gp.layers.modules import WeightedShortcut
+from yolo_gp.layers.parameter_modules import Initialised
+from yolo_gp.layers.recurrent_modules import Recurrent
 from yolo_gp.nodes import INPUT, Edge, module_name
 
 
@@ -52,10 +55,18 @@ def _trace(graph: Graph) -> fx.Graph:
         if node.index in needed:
             name = module_name(node)
             arguments = tuple(read(edge) for edge in node.inputs)
-            values[node.index] = trace.create_node("call_module", name, arguments, name=name)
+            value = trace.create_node("call_module", name, arguments, name=name)
+            values[node.index] = value if node.inputs else _for_each_image(trace, value)
     trace.output(tuple(read(edge) for edge in graph.output_edges))
     trace.lint()
     return trace
+
+
+def _for_each_image(trace: fx.Graph, value: fx.Node) -> fx.Node:
+    """A map that depends on no image, (1, C, H, W), as (N, C, H, W)."""
+    image = next(iter(trace.nodes))
+    count = trace.call_method("size", (image, 0))
+    return trace.call_method("expand", (value, count, -1, -1, -1))
 
 
 def _needed(graph: Graph, outputs: set[int]) -> set[int]:
@@ -96,14 +107,17 @@ def initialise_module(module: nn.Module, generator: torch.Generator) -> None:
                 part.bias.zero_()
         elif isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | WeightedShortcut):
             part.reset_parameters()
+        elif isinstance(part, Initialised):
+            part.initialise(generator)
 
 
 def fold_batch_norm(network: fx.GraphModule, graph: Graph) -> None:
     """Fold every convolution's batch norm into its weights, in place. For inference only."""
     for node in graph.nodes:
-        module = network.get_submodule(module_name(node))
-        if isinstance(module, Convolution) and node.weights_of is None:
-            module.fold_batch_norm()
+        if node.weights_of is None:
+            for part in network.get_submodule(module_name(node)).modules():
+                if isinstance(part, Convolution):
+                    part.fold_batch_norm()
     _share_parameters(network, graph)
 
 
@@ -116,9 +130,10 @@ def pack_for_cpu(network: fx.GraphModule, graph: Graph) -> None:
         return
     for node in graph.nodes:
         name = module_name(node)
-        module = network.get_submodule(name)
-        if isinstance(module, Convolution) and not module.xnor:
-            setattr(network, name, PackedConvolution(module, node.input_shapes[0].size))
+        for path, part in list(network.get_submodule(name).named_modules(prefix=name)):
+            if isinstance(part, Convolution) and not part.xnor:
+                packed = PackedConvolution(part, node.input_shapes[0].size)
+                network.set_submodule(path, packed)
 
 
 def to_channels_last(network: fx.GraphModule) -> None:
@@ -126,3 +141,31 @@ def to_channels_last(network: fx.GraphModule) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+
+
+def read_as_sequences(
+    network: nn.Module, *, time_steps: int = 1, carry_state: bool = False
+) -> None:
+    """Say what the maps of a batch are to recurrent layers.
+
+    By default each is a sequence of its own, which starts at a state of zeros. In training every
+    call starts there.
+
+    Args:
+        time_steps: T. A batch of T * N maps holds T steps of N sequences, step after step: the
+            first map of each sequence, then the second of each.
+        carry_state: each call goes on where the one before ended, until `reset_state`.
+    """
+    for layer in _recurrent(network):
+        layer.time_steps = time_steps
+        layer.carries_state = carry_state
+
+
+def reset_state(network: nn.Module) -> None:
+    """Let recurrent layers forget the maps that they were given."""
+    for layer in _recurrent(network):
+        layer.state = None
+
+
+def _recurrent(network: nn.Module) -> Iterator[Recurrent]:
+    return (module for module in network.modules() if isinstance(module, Recurrent))

@@ -10,18 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
 
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Diagnostics, Span, did_you_mean, shown
-from yolo_gp.numerals import (
-    LARGEST_FLOAT,
-    as_darknet_reads,
-    blank_separated,
-    format_bound,
-    parse_integer,
-    parse_number,
-)
+from yolo_gp.reads import Default, KeyRead, ReadLog, ValueType, chosen_from
 from yolo_gp.rules import Rule
 from yolo_gp.syntax import Option, Section
 from yolo_gp.unread import (
@@ -30,45 +22,39 @@ from yolo_gp.unread import (
     report_stray_line,
     report_unknown_key,
 )
+from yolo_gp.values import NAME, Reference, Values
 
-N = TypeVar("N", int, float)
+__all__ = ["MAX_CHANNELS", "MAX_SIZE", "Options", "Reference"]
 
 MAX_CHANNELS = 65_536
 MAX_SIZE = 65_536
-MAX_LIST = 10_000
-_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A layer that a section reads.
-
-    Fields:
-        value: negative counts back from the section, otherwise the written number. Inside a
-            macro's expansion it counts back over the expansion's layers.
-        span: where it stands, for messages.
-        name: the `name=` of the section meant; then `value` means nothing.
-    """
-
-    value: int
-    span: Span
-    name: str | None = None
-
-    def __str__(self) -> str:
-        return str(self.value) if self.name is None else f"@{self.name}"
 
 
 class Options:
-    """The options of one section, read key by key; unread and repeated keys become diagnostics."""
+    """The options of one section, read key by key; unread and repeated keys become diagnostics.
 
-    def __init__(self, section: Section, diagnostics: Diagnostics) -> None:
+    Args:
+        log: where every read is noted, if anybody wants to know.
+        dialect: the one that the file is read in; it says which of two equal keys counts.
+    """
+
+    def __init__(
+        self,
+        section: Section,
+        diagnostics: Diagnostics,
+        log: ReadLog | None = None,
+        *,
+        dialect: Dialect = Dialect.DARKNET,
+    ) -> None:
         self.kind = section.kind
         self.span = section.span
-        self.failed = False
+        self._values = Values(section.kind, diagnostics)
         self._diagnostics = diagnostics
+        self._log = log
+        self.dialect = dialect
+        # The first of each key; where the dialect says so, the last.
         self._first: dict[str, Option] = {}
         self._asked: set[str] = set()
-        self._doubted: set[str] = set()
         self._extra: list[Option] = []  # lines beside the first of their key that nobody reads
         self._has_damage = False
         for option in section.options:
@@ -77,20 +63,29 @@ class Options:
     def _enter(self, option: Option) -> None:
         first = self._first.setdefault(option.key, option)
         if option.damaged:
-            self.failed = self._has_damage = True
+            self._values.failed = self._has_damage = True
         elif first is option:
             return
         elif first.value and option.value is not None:
-            report_repeated_key(self._diagnostics, option, first)
+            if option.value and self.dialect.last_key_counts:
+                self._first[option.key] = option
+            report_repeated_key(
+                self._diagnostics, option, first, self._first[option.key], self.dialect
+            )
         else:
             self._extra.append(option)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error was reported, so that the section's numbers are not to be trusted."""
+        return self._values.failed
 
     def __contains__(self, key: str) -> bool:
         return key in self._first
 
     def trusts(self, *keys: str) -> bool:
         """Whether all these keys were read without an error, so that they can be compared."""
-        return not self._doubted & set(keys)
+        return not self._values.doubted & set(keys)
 
     def span_of(self, key: str) -> Span:
         """Where the key's value stands; the section's header if the key is absent."""
@@ -106,16 +101,33 @@ class Options:
         self._asked.add(key)
         return self._first[key].key_span if key in self._first else self.span
 
+    def note(
+        self,
+        key: str,
+        type: ValueType,
+        default: Default = None,
+        *,
+        minimum: float = -math.inf,
+        maximum: float = math.inf,
+        names: Collection[str] = (),
+        what: str = "",
+    ) -> None:
+        """Tell the log of a read. The reads below do so; a way of reading of its own has to."""
+        if self._log is not None:
+            choices = chosen_from(names)
+            self._log.reads.append(KeyRead(key, type, default, minimum, maximum, choices, what))
+
     # -- reads ---------------------------------------------------------------------------------
 
     def integer(self, key: str, default: int, *, minimum: int = 0, maximum: int = MAX_SIZE) -> int:
         """An integer in minimum..maximum; `default` where the key is absent."""
+        self.note(key, "integer", default, minimum=minimum, maximum=maximum)
         option = self._value_of(key)
         if option is None:
             return default
-        value = self._to_int(key, option.value or "", option.value_span)
+        value = self._values.to_integer(key, option.value or "", option.value_span)
         if value is not None:
-            value = self._in_range(key, value, minimum, maximum, option.value_span)
+            value = self._values.in_range(key, value, minimum, maximum, option.value_span)
         return default if value is None else value
 
     def required_integer(self, key: str, *, minimum: int = 0, maximum: int = MAX_SIZE) -> int:
@@ -129,28 +141,31 @@ class Options:
         self, key: str, default: float, *, minimum: float = -math.inf, maximum: float = math.inf
     ) -> float:
         """A finite float, rounded to float32 as Darknet stores it; `default` where absent."""
+        self.note(key, "number", default, minimum=minimum, maximum=maximum)
         option = self._value_of(key)
         if option is None:
             return default
-        value = self._to_float(key, option.value or "", option.value_span)
+        value = self._values.to_number(key, option.value or "", option.value_span)
         if value is not None:
-            value = self._in_range(key, value, minimum, maximum, option.value_span)
+            value = self._values.in_range(key, value, minimum, maximum, option.value_span)
         return default if value is None else value
 
     def flag(self, key: str, default: bool = False) -> bool:
         """A switch: any integer but 0 is on."""
+        self.note(key, "flag", int(default))
         return self.integer(key, int(default), minimum=-(2**31), maximum=2**31 - 1) != 0
 
     def choice(self, key: str, default: str, names: Collection[str]) -> str:
         """One of `names`, compared exactly; `default` where the key is absent."""
+        self.note(key, "choice", default, names=names)
         option = self._value_of(key)
         if option is None:
             return default
-        self._warn_of_comment(option)
+        self._values.warn_of_comment(option)
         value = option.value or ""
         if value in names:
             return value
-        self._doubted.add(key)
+        self._values.doubted.add(key)
         self._diagnostics.error(
             Rule.UNKNOWN_NAME,
             option.value_span,
@@ -172,47 +187,52 @@ class Options:
 
         `hash_ends_list`: Darknet stops counting this list's commas at a `#`.
         """
+        self.note(key, "integers", minimum=minimum, maximum=maximum)
         items = self._items(key, hash_ends_list)
         if items is None:
             return None
         values: list[tuple[int, Span]] = []
         for text, span in items:
-            value = self._to_int(key, text, span)
+            value = self._values.to_integer(key, text, span)
             if value is not None:
-                value = self._in_range(key, value, minimum, maximum, span)
+                value = self._values.in_range(key, value, minimum, maximum, span)
             if value is not None:
                 values.append((value, span))
         return values
 
     def numbers(self, key: str, *, hash_ends_list: bool = False) -> list[float] | None:
         """A comma-separated list of floats; None where the key is absent."""
+        self.note(key, "numbers")
         items = self._items(key, hash_ends_list)
         if items is None:
             return None
-        values = [self._to_float(key, text, span) for text, span in items]
+        values = [self._values.to_number(key, text, span) for text, span in items]
         return [v for v in values if v is not None]
 
     def references(self, key: str) -> tuple[Reference, ...]:
         """A required list of layer references."""
+        self.note(key, "layers")
         items = self._items(key, hash_ends_list=False)
         if items is None:
             self.missing(key, "the layers to read, such as -1 (the previous one) or 12")
-        found = [self._to_reference(key, text, span) for text, span in items or ()]
+        found = [self._values.to_reference(key, text, span) for text, span in items or ()]
         return tuple(reference for reference in found if reference is not None)
 
     def reference(self, key: str) -> Reference | None:
         """A single layer reference; None where the key is absent."""
+        self.note(key, "layer")
         option = self._value_of(key)
         if option is None:
             return None
-        return self._to_reference(key, option.value or "", option.value_span)
+        return self._values.to_reference(key, option.value or "", option.value_span)
 
     def name(self, key: str) -> str | None:
         """A name that other sections can refer to as @name; None where the key is absent."""
+        self.note(key, "name")
         option = self._value_of(key)
         if option is None:
             return None
-        if re.fullmatch(_NAME, option.value or ""):
+        if re.fullmatch(NAME, option.value or ""):
             return option.value
         self.error(
             Rule.UNKNOWN_NAME,
@@ -222,11 +242,22 @@ class Options:
         )
         return None
 
+    def text(self, key: str) -> str | None:
+        """Any text, without its blanks, such as a file's name; None where the key is absent."""
+        self.note(key, "text")
+        option = self._value_of(key)
+        if option is None:
+            return None
+        self._values.warn_of_comment(option)
+        return option.value
+
     # -- reports -------------------------------------------------------------------------------
 
     def missing(self, key: str, expected: str) -> None:
         """Report that a required key is absent."""
-        self.failed = True
+        self._values.failed = True
+        if self._log is not None:
+            self._log.required.add(key)
         if key not in self._first and not self._has_damage:
             self._diagnostics.error(
                 Rule.MISSING_KEY,
@@ -245,8 +276,7 @@ class Options:
         help: str | None = None,
     ) -> None:
         """Report an error at a key's value; the section's numbers count as unknown from here."""
-        self.failed = True
-        self._diagnostics.error(rule, self.span_of(key), message, expected=expected, help=help)
+        self._values.error(rule, self.span_of(key), message, expected=expected, help=help)
 
     def error_at(
         self,
@@ -258,8 +288,7 @@ class Options:
         help: str | None = None,
     ) -> None:
         """Like `error`, at a given position (an element of a list)."""
-        self.failed = True
-        self._diagnostics.error(rule, span, message, expected=expected, help=help)
+        self._values.error(rule, span, message, expected=expected, help=help)
 
     def warning(
         self,
@@ -275,6 +304,7 @@ class Options:
 
     def unsupported(self, key: str, what: str) -> None:
         """Report, if the key is set to anything but 0, that its effect does not exist here."""
+        self.note(key, "unsupported", 0, what=what)
         if self.number(key, 0.0) != 0.0:
             self.error(
                 Rule.UNSUPPORTED,
@@ -298,7 +328,7 @@ class Options:
             if option.value is None:
                 report_stray_line(self._diagnostics, option, known)
             elif option.key not in known:
-                self.failed = self.failed or ours
+                self._values.failed = self.failed or ours
                 report_unknown_key(self._diagnostics, self.kind, option, known, ours=ours)
             elif option.value == "":
                 report_empty_value(self._diagnostics, option)
@@ -311,10 +341,10 @@ class Options:
         if option is None:
             return None
         if option.damaged:
-            self._doubted.add(key)
+            self._values.doubted.add(key)
             return None
         if not option.value:
-            self._doubted.add(key)
+            self._values.doubted.add(key)
         if option.value is None:
             self.error_at(
                 Rule.NO_EQUALS,
@@ -338,103 +368,4 @@ class Options:
         option = self._value_of(key)
         if option is None:
             return None
-        comment = option.comment.text if option.comment else ""
-        if "," in comment and not (hash_ends_list and comment[0] == "#"):
-            self._warn_of_comment(option)
-        count = len(re.findall(r"[\s,]+", option.value_span.text)) + 1
-        if max(count, (option.value or "").count(",") + 1) > MAX_LIST:
-            self._doubted.add(key)
-            self.error(
-                Rule.TOO_LARGE,
-                key,
-                f"[{self.kind}] {key} lists {count} values",
-                expected=f"at most {MAX_LIST}",
-            )
-            return None
-        items = option.items()
-        if len(items) > 1 and items[-1][0] == "":
-            self._doubted.add(key)
-            whole = option.value_span
-            self.error_at(
-                Rule.BAD_NUMBER,
-                Span(whole.source, whole.line, whole.column + whole.length - 1),
-                f"[{self.kind}] {key} ends in a comma, which Darknet reads as one more element, 0",
-                expected="values with one comma between two",
-            )
-            items.pop()
-        return [word for item in items for word in self._words(*item)]
-
-    def _words(self, text: str, span: Span) -> list[tuple[str, Span]]:
-        words = blank_separated(text, span)
-        if len(words) > 1:
-            self._diagnostics.warning(
-                Rule.MISSING_COMMA,
-                span,
-                f"no comma between {shown(words[0][0])} and {shown(words[1][0])}; "
-                f"Darknet reads {shown(text)}",
-                help="put the comma in",
-            )
-        return words
-
-    def _warn_of_comment(self, option: Option) -> None:
-        if option.comment:
-            self._diagnostics.warning(
-                Rule.INLINE_COMMENT,
-                option.comment,
-                f"Darknet reads the comment {shown(option.comment.text)!r} as part of {option.key}",
-                help="move the comment to a line of its own",
-            )
-
-    def _to_reference(self, key: str, text: str, span: Span) -> Reference | None:
-        if text.startswith("@"):
-            if re.fullmatch(_NAME, text[1:]):
-                return Reference(0, span, name=text[1:])
-            self.error_at(
-                Rule.BAD_REFERENCE,
-                span,
-                f"[{self.kind}] {key}={shown(text)} is no reference",
-                expected="a layer's number, or @ and the name= of a section",
-            )
-            return None
-        value = self._to_int(key, text, span)
-        return None if value is None else Reference(value, span)
-
-    def _to_int(self, key: str, text: str, span: Span) -> int | None:
-        value = parse_integer(text)
-        if value is None:
-            self._bad_number(key, text, span, whole=True)
-        return value
-
-    def _to_float(self, key: str, text: str, span: Span) -> float | None:
-        value = parse_number(text)
-        if value is None:
-            self._bad_number(key, text, span, whole=False)
-            return None
-        return self._in_range(key, value, -LARGEST_FLOAT, LARGEST_FLOAT, span)
-
-    def _bad_number(self, key: str, text: str, span: Span, *, whole: bool) -> None:
-        self._doubted.add(key)
-        expected = "an integer" if whole else "a number"
-        wrong = f"={shown(text)} is not {expected}" if text else " has nothing between two commas"
-        self.error_at(
-            Rule.BAD_NUMBER,
-            span,
-            f"[{self.kind}] {key}{wrong}; Darknet would read {as_darknet_reads(text, whole=whole)}",
-            expected=expected,
-        )
-
-    def _in_range(self, key: str, value: N, minimum: float, maximum: float, span: Span) -> N | None:
-        if minimum <= value <= maximum:
-            return value
-        self._doubted.add(key)
-        if minimum == -math.inf or maximum in (math.inf, 2**31 - 1):
-            bound = f"at least {minimum}" if value < minimum else f"at most {maximum}"
-        else:
-            bound = f"{format_bound(minimum)} to {format_bound(maximum)}"
-        self.error_at(
-            Rule.OUT_OF_RANGE,
-            span,
-            f"[{self.kind}] {key}={shown(span.text)} is out of range",
-            expected=bound,
-        )
-        return None
+        return self._values.items(option, hash_ends_list=hash_ends_list)

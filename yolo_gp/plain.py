@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from yolo_gp.dialect import Dialect
 from yolo_gp.edits import Edits, Renumbering, last_line, renumber
 from yolo_gp.errors import Diagnostic, Diagnostics, Severity, Span
 from yolo_gp.graph import Graph
@@ -41,7 +42,23 @@ def write_plain(content: bytes, graph: Graph) -> PlainCfg:
     Raises:
         CfgError: a section, or a key, has no equivalent in Darknet.
     """
+    _check_dialect(graph)
     return _Writer(content, graph).write()
+
+
+def _check_dialect(graph: Graph) -> None:
+    """Refuse a cfg whose sections do not mean what they mean to Darknet."""
+    if graph.dialect is Dialect.DARKNET:
+        return
+    found = Diagnostics()
+    found.error(
+        Rule.NOT_PLAIN,
+        graph.spec.net.span,
+        f"the file is read as {graph.dialect.code} reads it, which no cfg for Darknet can say: "
+        "batch norm, max pools and [yolo] differ",
+        expected="a cfg in Darknet's language",
+    )
+    found.raise_errors()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,28 @@ def join_candidates(parts: Sequence[Candidates]) -> Candidates:
         torch.cat([part.boxes_cxcywh_norm for part in parts]),
         torch.cat([part.scores for part in parts]),
         tuple(recipes),
+        _joined_objectness(parts),
     )
+
+
+def _joined_objectness(parts: Sequence[Candidates]) -> Tensor | None:
+    """One for all candidates if some have one; those without need no other than their scores."""
+    if all(part.objectness is None for part in parts):
+        return None
+    joined = []
+    for part in parts:
+        enough = part.scores.new_full((len(part.scores),), torch.inf)
+        joined.append(enough if part.objectness is None else part.objectness)
+    return torch.cat(joined)
 
 
 def exceeding(candidates: Candidates, threshold: float) -> Candidates:
     """The same candidates, their scores thresholded once more, higher: 0 where not above it."""
     scores = candidates.scores
-    return replace(candidates, scores=scores.where(scores > threshold, 0.0))
+    passes = scores > threshold
+    if candidates.objectness is not None:
+        passes &= (candidates.objectness > threshold).to(passes.device)[:, None]
+    return replace(candidates, scores=scores.where(passes, 0.0))
 
 
 def detections(

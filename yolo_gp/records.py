@@ -77,13 +77,13 @@ class Record:
 
         return self.get(key, convert, "one of " + ", ".join(f'"{choice}"' for choice in choices))
 
-    def record(self, key: str, name: str, expected: str) -> Record:
+    def record(self, key: str, name: str, expected: str, *, required: bool = True) -> Record:
         """The record under `key`, empty if it is absent or unfit.
 
         Args:
             name: what its problems begin with, after this record's name.
         """
-        content = self.get(key, _to_table, expected)
+        content = self.get(key, _to_table, expected, required=required)
         problems = self._problems if content is not None else []
         return Record(content or {}, f"{self._name}{name}", problems, self._spelt)
 
@@ -121,6 +121,13 @@ def to_decimal(value: object) -> Decimal | None:
     return Decimal(value) if Decimal(value).is_finite() else None
 
 
+def to_whole(value: object) -> int | None:
+    """A whole number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if value >= 0 else None
+
+
 def _to_table(value: object) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and value else None
 
@@ -144,8 +151,7 @@ def _to_texts(value: object) -> tuple[str, ...] | None:
 
 
 def _to_count(value: object) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and isinstance(value, int) and value > 0 else None
+    return to_whole(value) or None
 
 
 def _to_size(value: object) -> tuple[int, int] | None:

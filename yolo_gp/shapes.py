@@ -21,6 +21,11 @@ class FeatureShape:
     def elements(self) -> int:
         return self.channels * self.height * self.width
 
+    @property
+    def partial(self) -> PartialShape:
+        """The same shape, where one that may be partly unknown is asked for."""
+        return PartialShape(self.channels, self.height, self.width)
+
     def __str__(self) -> str:
         return f"{self.channels} x {self.height} x {self.width}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Diagnostics, Severity, did_you_mean, shown
 from yolo_gp.rules import Rule
 from yolo_gp.syntax import Option
@@ -49,15 +50,17 @@ def report_empty_value(diagnostics: Diagnostics, option: Option) -> None:
     )
 
 
-def report_repeated_key(diagnostics: Diagnostics, option: Option, first: Option) -> None:
-    """A key that stands twice; the first one counts."""
+def report_repeated_key(
+    diagnostics: Diagnostics, option: Option, first: Option, counting: Option, dialect: Dialect
+) -> None:
+    """A key that stands twice; `counting` is the one of the two that counts."""
     if diagnostics.drops(Severity.WARNING):
         return
     diagnostics.warning(
         Rule.REPEATED_KEY,
         option.key_span,
         f"{shown(option.key)}={shown(option.value or '')} repeats the key of line "
-        f"{first.key_span.line}; {shown(option.key)}={shown(first.value or '')} counts, "
-        "as in Darknet",
+        f"{first.key_span.line}; {shown(option.key)}={shown(counting.value or '')} counts, "
+        f"as in {dialect.code}",
         help=f"remove line {option.key_span.line} or line {first.key_span.line}",
     )

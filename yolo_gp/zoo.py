@@ -16,6 +16,9 @@ from yolo_gp.graph import Graph
 from yolo_gp.weights.layout import float_count
 from yolo_gp.weights.manifest import ManifestModel, read_manifest
 
+DEFAULT_WEIGHTS = "elan-nano-shapes"
+"""The packaged weights that find objects where the user names no model."""
+
 _INSIDE_WHEEL = Path(__file__).parent / "_data"
 _CHECKOUT = Path(__file__).parent.parent
 
@@ -28,6 +31,34 @@ def data_root() -> Path:
 def packaged_cfgs() -> dict[str, Path]:
     """Every cfg that comes with the project, by its name without suffix."""
     return {path.stem: path for path in sorted((data_root() / "cfg").glob("*.cfg"))}
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedWeights:
+    """Weights that come with the project; the file holds its cfg and its class names.
+
+    Fields:
+        card: of the model they were trained for.
+    """
+
+    path: Path
+    card: ModelCard
+
+    @property
+    def knows(self) -> str:
+        """What they tell apart, in words."""
+        return self.card.trained.knows if self.card.trained else ""
+
+
+def packaged_weights() -> dict[str, PackagedWeights]:
+    """Every weights file that comes with the project, by its name without suffix.
+
+    Raises:
+        DataError: a card is wrong.
+    """
+    trained = ((card, card.trained) for card in model_cards().values())
+    found = ((data_root() / "zoo" / made.file, card) for card, made in trained if made)
+    return {path.stem: PackagedWeights(path, card) for path, card in found}
 
 
 def pretrained_models() -> dict[str, ManifestModel]:

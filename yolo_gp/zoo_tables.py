@@ -10,7 +10,15 @@ from typing import Any
 
 from yolo_gp.analysis.conventions import Counts, counts
 from yolo_gp.analysis.tables import SCHEMA_VERSION, align, count_data, count_table
-from yolo_gp.cards import BILLION, MILLION, ModelCard, PrintedFigure, PublishedRow
+from yolo_gp.cards import (
+    BILLION,
+    MILLION,
+    ModelCard,
+    PrintedAccuracy,
+    PrintedFigure,
+    PublishedRow,
+    TrainedWeights,
+)
 from yolo_gp.graph import read_graph
 from yolo_gp.shapes import format_size
 from yolo_gp.zoo import cfg_of
@@ -235,6 +243,7 @@ def _card_data(card: ModelCard) -> dict[str, Any]:
         "status": card.status,
         "recipe": card.recipe,
         "weights": card.weights,
+        "trained": _trained_data(card.trained) if card.trained else None,
         "note": card.note,
         "params": card.expected.params,
         "macs": card.expected.macs,
@@ -249,10 +258,11 @@ def card_text(card: ModelCard) -> str:
         ("input", f"{format_size(card.input_size)} (height x width)"),
         ("status", card.status),
         ("train", card.recipe),
-        ("weights", card.weights or "none known"),
+        ("weights", card.weights or (card.trained.file if card.trained else "none known")),
         *([("note", card.note)] if card.note else []),
     ]
     parts = [f"{card.name}: {card.description}", align(facts, ()), count_table(_counts(card))]
+    parts += [_trained_text(card.trained)] if card.trained else []
     tables: dict[str, list[ComparedRow]] = {}
     for row in compare(card, card.published):
         tables.setdefault(row.published.table, []).append(row)
@@ -260,6 +270,19 @@ def card_text(card: ModelCard) -> str:
     parts += [comparison_text(compared)] if compared else []
     parts += [_accuracy_text(card)] if any(row.accuracy for row in card.published) else []
     return "\n\n".join(parts)
+
+
+def _trained_text(trained: TrainedWeights) -> str:
+    """Weights that come with yolo-gp: what they know, how well, and how they were made."""
+    figures = ", ".join(f"{found.figure} {found.value} %" for found in trained.accuracy)
+    data = " and ".join(dict.fromkeys(found.data for found in trained.accuracy))
+    facts = [
+        ("knows", f"{trained.knows}, nothing else"),
+        ("reaches", f"{figures} on {data}"),
+        ("seed", str(trained.seed)),
+        *(("made by", command) for command in trained.commands),
+    ]
+    return f"{trained.file}, which comes with yolo-gp\n{align(facts, ())}"
 
 
 def _accuracy_text(card: ModelCard) -> str:
@@ -291,16 +314,26 @@ def card_data(card: ModelCard) -> dict[str, Any]:
         **_card_data(card),
         "counts": count_data(_counts(card)),
         "published": [
-            {**row_data(row), "accuracy": _accuracy_data(row.published)}
+            {**row_data(row), "accuracy": _accuracy_data(row.published.accuracy)}
             for row in compare(card, card.published)
         ],
     }
 
 
-def _accuracy_data(published: PublishedRow) -> list[dict[str, Any]]:
+def _trained_data(trained: TrainedWeights) -> dict[str, Any]:
+    return {
+        "file": trained.file,
+        "knows": trained.knows,
+        "commands": list(trained.commands),
+        "seed": trained.seed,
+        "accuracy": _accuracy_data(trained.accuracy),
+    }
+
+
+def _accuracy_data(accuracy: Iterable[PrintedAccuracy]) -> list[dict[str, Any]]:
     return [
         {"figure": found.figure, "value": float(found.value), "unit": "%", "data": found.data}
-        for found in published.accuracy
+        for found in accuracy
     ]
 
 

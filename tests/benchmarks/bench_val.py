@@ -34,11 +34,11 @@ from yolo_gp.network import compile_network, initialise
 from yolo_gp.presets import VAL_PRESETS
 from yolo_gp.tasks.detector import Detector, DetectorSettings
 from yolo_gp.tasks.models import ModelSource
-from yolo_gp.tasks.val import ValSettings, detect_batches
+from yolo_gp.tasks.val import ValSettings, detect_batches, detection_facts, detection_work
 from yolo_gp.tasks.val_loading import batch_count
 from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.tasks.val_results import EvaluatedImages, ImageResult, Seconds, ground_truths
-from yolo_gp.tasks.val_run import find_all, open_run, run_facts
+from yolo_gp.tasks.val_run import do_all, open_run
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 TINY = SHARED / "cfg-corpus" / "AlexeyAB-darknet" / "yolov4-tiny.cfg"
@@ -165,7 +165,7 @@ def watch_memory(folder: Path, count: int, workers: int) -> None:
     initialise(network, seed=0)
     detector = Detector(graph, network, VAL_PRESETS["darknet"])
     settings = ValSettings(workers=workers)
-    run = open_run(folder / "run", None, run_facts(detector, data, settings, ""), Ranks())
+    run = open_run(folder / "run", None, detection_facts(detector, data, settings, ""), Ranks())
     done = 0
 
     def advance(images: int) -> None:
@@ -176,7 +176,7 @@ def watch_memory(folder: Path, count: int, workers: int) -> None:
                 f"after image {done}: {resident():.1f} MiB here, journal {size(run.folder):.1f} MiB"
             )
 
-    find_all(detector, data, settings, run, Ranks(), advance=advance)
+    do_all(detection_work(detector, data, settings), run, Ranks(), advance=advance)
 
 
 class Noise:

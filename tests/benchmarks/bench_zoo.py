@@ -10,21 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
-import time
 
 import torch
+from forward_pass import in_child, passes, random_network
 
 from yolo_gp.graph import read_graph
-from yolo_gp.network import (
-    compile_network,
-    fold_batch_norm,
-    initialise,
-    pack_for_cpu,
-    to_channels_last,
-)
 from yolo_gp.zoo import packaged_cfgs
 
 COLUMNS = "{:<28}{:>12}{:>10}{:>12}{:>12}{:>8}"
@@ -42,8 +32,8 @@ def main() -> None:
     print(f"torch {torch.__version__}, {arguments.threads} threads; second of two passes")
     print(COLUMNS.format("cfg", "input", "GMACs", "ms", "peak MiB", "finite"))
     for name in arguments.names or packaged_cfgs():
-        command = [sys.executable, __file__, "--child", "--threads", str(arguments.threads), name]
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        result = in_child(__file__, ["--threads", str(arguments.threads), name])
+        result.check_returncode()
         found = json.loads(result.stdout)
         print(COLUMNS.format(*(str(cell) for cell in found)), flush=True)
 
@@ -51,29 +41,15 @@ def main() -> None:
 def measure(name: str, threads: int) -> list[str]:
     torch.set_num_threads(threads)
     graph = read_graph(packaged_cfgs()[name])
-    network = compile_network(graph)
-    initialise(network, seed=0)
-    fold_batch_norm(network, graph)
-    network.requires_grad_(False)
-    to_channels_last(network)
-    pack_for_cpu(network, graph)
+    _, second = passes(graph, random_network(graph, seed=0), 2)
     shape = graph.input_shape
-    image = torch.rand(1, shape.channels, *shape.size, generator=torch.Generator().manual_seed(0))
-    image = image.contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        network(image)
-        start = time.perf_counter()
-        outputs = network(image)
-        elapsed = time.perf_counter() - start
-    finite = all(bool(output.isfinite().all()) for output in outputs)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [
         name,
         f"{shape.height}x{shape.width}",
         f"{graph.total.macs / 1e9:.2f}",
-        f"{1000 * elapsed:.0f}",
-        f"{peak:.0f}",
-        "yes" if finite else "NO",
+        f"{1000 * second.seconds:.0f}",
+        f"{second.peak_mib:.0f}",
+        "yes" if second.finite else "NO",
     ]
 
 

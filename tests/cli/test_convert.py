@@ -268,3 +268,51 @@ def for_opencv(graph: Graph, content: bytes) -> bytes:
         if placed.block.tensor.endswith("running_var"):
             floats[placed.offset : placed.end] += np.float32(9e-6)
     return content[:20] + floats.tobytes()
+
+
+# -- whose .weights --------------------------------------------------------------------------------
+
+
+def test_weights_of_pjreddies_darknet_become_alexeyabs(yolo_gp: Run, tmp_path: Path) -> None:
+    (tmp_path / "gru.cfg").write_text("[net]\ninputs=1\n[gru]\noutput=1\n")
+    floats = np.arange(12, dtype="<f4")  # six layers of a bias and a weight: sz sr sh, iz ir ih
+    header = np.array([0, 2, 0, 7, 0], dtype="<i4").tobytes()
+    (tmp_path / "pj.weights").write_bytes(header + floats.tobytes())
+    flags = ("--cfg", "gru.cfg", "--weights-dialect", "pjreddie")
+    result = yolo_gp("convert", "pj.weights", "ab.weights", *flags, "--to-dialect", "alexeyab")
+    assert result.returncode == 0
+    found = np.frombuffer((tmp_path / "ab.weights").read_bytes()[20:], dtype="<f4")
+    assert found.tolist() == [*range(6, 12), *range(6)]
+    assert result.stderr.endswith(
+        "note: [gru]: written in the order of alexeyab's Darknet; the other reads another\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "flags", "message"),
+    [
+        (
+            "x.pt",
+            ("--weights-dialect", "pjreddie"),
+            "--weights-dialect is for .weights files, and neither file is one\n"
+            "expected: IN or OUT that ends in .weights",
+        ),
+        (
+            "x.pt",
+            ("--to-dialect", "pjreddie"),
+            "--to-dialect is for .weights files\nexpected: OUT that ends in .weights",
+        ),
+        (
+            "x.weights",
+            ("--weights-dialect", "pjredie"),
+            "pjredie is no dialect of .weights files\nexpected: alexeyab or pjreddie\n"
+            "help: did you mean pjreddie?",
+        ),
+    ],
+)
+def test_a_dialect_that_nothing_can_have_is_refused(
+    target: str, flags: tuple[str, ...], message: str, yolo_gp: Run, small: Path
+) -> None:
+    result = yolo_gp("convert", small, target, *flags)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"error: {message}\n"

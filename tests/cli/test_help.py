@@ -11,6 +11,7 @@ from .conftest import Run
 
 COMMANDS = (
     ("detect",),
+    ("classify",),
     ("val",),
     ("convert",),
     ("compare",),
@@ -22,6 +23,7 @@ COMMANDS = (
 )
 GROUPS = ((), ("data",), ("zoo",))
 CHECKED = {
+    "classify",
     "val",
     "convert",
     "compare",

@@ -255,9 +255,9 @@ def test_an_interrupted_run_goes_on(
 ) -> None:
     expected = yolo_gp(*VAL, "--batch", "1", "--save-dir", "whole")
     assert expected.returncode == 0
-    from yolo_gp.tasks import val_run
+    from yolo_gp.tasks import val
 
-    whole = val_run.detect_batches
+    whole = val.detect_batches
 
     def interrupted(*arguments):  # type: ignore[no-untyped-def]
         for number, batch in enumerate(whole(*arguments)):
@@ -265,12 +265,12 @@ def test_an_interrupted_run_goes_on(
                 raise KeyboardInterrupt
             yield batch
 
-    monkeypatch.setattr(val_run, "detect_batches", interrupted)
+    monkeypatch.setattr(val, "detect_batches", interrupted)
     result = yolo_gp(*VAL, "--batch", "1", "--save-dir", "part")
     assert result.returncode == 1
     assert result.stderr == "interrupted; go on with --resume part\n"
     assert not (files / "part/metrics.json").exists()
-    monkeypatch.setattr(val_run, "detect_batches", whole)
+    monkeypatch.setattr(val, "detect_batches", whole)
     result = yolo_gp(*VAL, "--batch", "1", "--resume", "part")
     assert result.returncode == 0, result.stderr
     assert metrics_in(files / "part") == metrics_in(files / "whole")

@@ -150,6 +150,7 @@ def test_list_as_json(yolo_gp: Run, own_zoo: Path) -> None:
         "status": "exact",
         "recipe": "yolo-gp train --cfg wide.cfg",
         "weights": None,
+        "trained": None,
         "note": "the paper rounds down",
         "params": 29000,
         "macs": 55296000,

@@ -87,4 +87,7 @@ def test_boxes_are_scaled_with_their_image_side_by_side(coco: Write) -> None:
         {"bbox": [0, 0, 50, 50], "iscrowd": 1},
         {"bbox": [0, 0, 0, 50]},
     )
-    assert box_sizes(open_dataset(str(file)), (300, 400)).tolist() == [[60, 120]]
+    dataset = open_dataset(str(file))
+    assert box_sizes(dataset, (300, 400)).tolist() == [[60, 120]]
+    # with a letterbox both by the smaller factor
+    assert box_sizes(dataset, (300, 400), letter_box=True).tolist() == [[60, 80]]

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from yolo_gp.graph import INPUT, Graph, Node, compile_text
 from yolo_gp.layers import LAYERS
-from yolo_gp.network import compile_network, fold_batch_norm, initialise
+from yolo_gp.layers.convolution_modules import Convolution
+from yolo_gp.network import compile_network, fold_batch_norm, initialise, read_as_sequences
 from yolo_gp.nodes import module_name
 from yolo_gp.weights.darknet import load_weights, save_weights
 
@@ -54,6 +55,9 @@ SHARED = convolution_macs(MAP, 4, 3, padding=1)
 POINTWISE = convolution_macs(MAP, 3, 1)
 FACTOR = "[avgpool]\n"
 MASK = "[convolutional]\nfilters=1\nactivation=logistic\n"
+FIRST = "[maxpool]\nsize=3\nstride=1\n"
+VECTOR = f"{FIRST}[implicit_add]\nfilters=4\n[route]\nlayers=0\n"
+ATOMS = f"{FIRST}[implicit_add_2d]\nfilters=2\natoms=2\n[route]\nlayers=0\n"
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,41 @@ CASES = {
         macs=SHARED,
         operations=2 * SHARED,
     ),
+    "antialiased": Case(  # counted at stride 1, as Darknet does
+        "[convolutional]\nbatch_normalize=1\nfilters=6\nsize=3\nstride=2\npad=1\nantialiasing=1\n"
+        "activation=leaky\n",
+        params=6 * 4 * 9 + 2 * 6,
+        macs=PLAIN,
+        operations=2 * PLAIN,
+    ),
+    "deconvolutional": Case(
+        "[deconvolutional]\nbatch_normalize=1\nfilters=3\nsize=3\nstride=2\npad=1\n"
+        "activation=relu\n",
+        params=4 * 3 * 9 + 2 * 3,
+        macs=8 * 12 * 4 * 3 * 9,  # every pixel meets every number of every filter
+    ),
+    "deconv": Case(
+        "[deconv]\nfilters=3\nsize=4\nstride=2\npadding=1\nactivation=linear\n",
+        params=4 * 3 * 16 + 3,
+        macs=8 * 12 * 4 * 3 * 16,
+    ),
+    "local": Case(  # 3 filters of 4 x 3 x 3 and 3 biases at each of the 4 x 6 places
+        "[local]\nfilters=3\nsize=3\nstride=2\npad=1\nactivation=leaky\n",
+        params=4 * 6 * (3 * 4 * 9 + 3),
+        macs=4 * 6 * 3 * 4 * 9,
+    ),
+    "local without padding": Case(
+        "[local]\nfilters=2\nsize=2\nactivation=logistic\n",
+        params=7 * 11 * (2 * 4 * 4 + 2),
+        macs=7 * 11 * 2 * 4 * 4,
+    ),
     "maxpool": Case("[maxpool]\nsize=2\nstride=2\n", operations=2 * 2 * 4 * 4 * 6),
+    "antialiased maxpool": Case(
+        "[maxpool]\nsize=2\nstride=2\nantialiasing=2\n", operations=2 * 2 * 4 * 8 * 12
+    ),
+    "maxpool over channels": Case(
+        "[maxpool]\nmaxpool_depth=1\nout_channels=3\n", operations=4 * 8 * 12
+    ),
     "maxpool that keeps the size": Case("[max]\nsize=5\n", operations=5 * 5 * 4 * 8 * 12),
     "maxpool with uneven strides": Case(
         # Rows: (8 + 2 - 3) // 2 + 1 = 4; columns: (12 + 2 - 3) // 3 + 1 = 4.
@@ -192,7 +230,65 @@ CASES = {
         params=7 * 384 + 2 * 7,
         macs=7 * 384,
     ),
+    "shortcut with pjreddie's factors": Case(
+        "[maxpool]\nsize=3\n[conv]\nfilters=6\nactivation=linear\n"
+        "[shortcut]\nfrom=-2\nalpha=0.5\nbeta=2\nactivation=leaky\n",
+        operations=6 * 8 * 12,
+    ),
+    "reorg flattened": Case("[reorg]\nflatten=1\n"),
+    "reorg flattened back": Case("[reorg]\nflatten=1\nreverse=1\n"),
+    "reorg with zeros": Case("[reorg]\nextra=5\n"),
+    "reorg3d": Case("[reorg3d]\nstride=2\n"),
+    "reorg3d reversed": Case(
+        "[conv]\nfilters=16\nactivation=linear\n[reorg3d]\nstride=2\nreverse=1\n"
+    ),
+    "activation": Case("[maxpool]\nsize=3\n[activation]\nactivation=leaky\n"),
+    "batchnorm": Case("[batchnorm]\n", params=2 * 4),
+    "normalization": Case("[normalization]\nalpha=0.01\nsize=3\n"),
+    "lrn": Case("[lrn]\nalpha=0.01\n"),
+    "l2norm": Case("[l2norm]\n"),
+    "logistic": Case("[logistic]\n"),
+    "crop": Case("[crop]\ncrop_height=5\ncrop_width=10\n"),
+    "history": Case("[history]\nhistory_size=3\n"),
+    "implicit": Case("[implicit]\nfilters=5\natoms=2\n", params=5 * 2),
+    "iseg": Case("[conv]\nfilters=7\nactivation=linear\n[iseg]\nclasses=4\nids=3\n"),
+    "empty": Case("[maxpool]\nsize=3\n[empty]\n"),
+    "silence": Case("[maxpool]\nsize=3\n[silence]\n"),
+    "blank": Case("[maxpool]\nsize=3\n[blank]\n"),
+    "contrastive": Case("[maxpool]\nsize=3\n[contrastive]\nclasses=3\n"),
+    "rnn": Case(  # three connected layers: 384 to 3, 3 to 3, 3 to 5
+        "[rnn]\noutput=5\nhidden=3\nactivation=tanh\n",
+        params=(384 * 3 + 3) + (3 * 3 + 3) + (3 * 5 + 5),
+        macs=384 * 3 + 3 * 3 + 3 * 5,
+    ),
+    "gru": Case(  # three connected layers from the input, three from the state
+        "[gru]\noutput=5\nbatch_normalize=1\n",
+        params=3 * (384 * 5 + 5 * 5) + 6 * 2 * 5,
+        macs=3 * (384 * 5 + 5 * 5),
+    ),
+    "lstm": Case(
+        "[lstm]\noutput=5\n", params=4 * (384 * 5 + 5 * 5) + 8 * 5, macs=4 * (384 * 5 + 5 * 5)
+    ),
+    "crnn": Case(
+        "[crnn]\noutput=4\nhidden=4\npad=1\nbatch_normalize=1\nactivation=leaky\n",
+        params=3 * (4 * 4 * 9 + 2 * 4),
+        macs=3 * SHARED,
+        operations=2 * 3 * SHARED,
+    ),
+    "conv_lstm": Case(  # 12 sums for each number of the output
+        "[conv_lstm]\noutput=4\npad=1\npeephole=1\nbatch_normalize=1\nactivation=leaky\n",
+        params=11 * (4 * 4 * 9 + 2 * 4),
+        macs=11 * SHARED,
+        operations=2 * 11 * SHARED + 12 * 4 * 8 * 12,
+    ),
+    "conv_lstm with a bottleneck": Case(  # one convolution of 4 + 4 channels, then four of 4
+        "[conv_lstm]\noutput=4\npad=1\nbottleneck=1\nshortcut=1\n",
+        params=2 * 4 * 4 * 9 + 4 + 4 * (4 * 4 * 9 + 4),
+        macs=6 * SHARED,
+        operations=2 * 6 * SHARED + 9 * 4 * 8 * 12,
+    ),
     "dropout": Case("[maxpool]\nsize=3\n[dropout]\nprobability=0.5\n"),
+    "dropout in squares": Case("[maxpool]\nsize=3\n[dropout]\ndropblock=1\nprobability=0.1\n"),
     "cost": Case("[softmax]\n[cost]\n"),
     "yolo": Case(
         "[conv]\nfilters=16\nactivation=linear\n"
@@ -202,6 +298,21 @@ CASES = {
         "[conv]\nfilters=2\nactivation=leaky\n[conv]\nfilters=20\nactivation=linear\n"
         "[yolo]\nclasses=3\nnum=2\nanchors=4,5, 6,7\nmasks=2\nprototypes=0\n"
     ),
+    "region": Case(  # 2 x (5 + 3) channels
+        "[conv]\nfilters=16\nactivation=linear\n"
+        "[region]\nclasses=3\nnum=2\nanchors=1,2, 3,4\nsoftmax=1\n"
+    ),
+    "region without softmax": Case(
+        "[conv]\nfilters=16\nactivation=linear\n[region]\nclasses=3\nnum=2\nanchors=1,2, 3,4\n"
+    ),
+    "detection": Case(  # 2 x 2 x (5 x 2 + 3) numbers
+        "[connected]\noutput=52\nactivation=linear\n"
+        "[detection]\nclasses=3\nnum=2\nside=2\ncoords=4\nsoftmax=1\n"
+    ),
+    "Gaussian_yolo": Case(  # 2 x (9 + 3) channels
+        "[conv]\nfilters=24\nactivation=linear\n"
+        "[Gaussian_yolo]\nclasses=3\nnum=2\nanchors=4,5, 6,7\nscale_x_y=1.2\n"
+    ),
     "anchor-free head": Case(  # 4 x 5 channels, 3 classes
         "[conv]\nfilters=20\nactivation=linear\n[conv]\nfilters=3\nactivation=linear\n"
         "[anchor_free]\nfrom=0,1\nclasses=3\nbins=5\n"
@@ -210,6 +321,50 @@ CASES = {
         "[conv]\nfilters=2\nactivation=leaky\n[conv]\nfilters=20\nactivation=linear\n"
         "[conv]\nfilters=3\nactivation=linear\n[conv]\nfilters=2\nactivation=linear\n"
         "[anchor_free]\nfrom=1,2,3\nclasses=3\nbins=5\nmasks=2\nprototypes=0\n"
+    ),
+    "implicit_add": Case("[implicit_add]\nfilters=5\n", params=5),
+    "implicit_mul": Case("[implicit_mul]\nfilters=5\n", params=5),
+    "implicit_cat": Case("[implicit_cat]\nfilters=5\n", params=5),
+    "implicit_add_2d": Case("[implicit_add_2d]\nfilters=5\natoms=3\n", params=5 * 3),
+    "implicit_mul_2d": Case("[implicit_mul_2d]\nfilters=5\natoms=3\n", params=5 * 3),
+    "implicit_cat_2d": Case("[implicit_cat_2d]\nfilters=5\natoms=3\n", params=5 * 3),
+    "shift_channels": Case(f"{VECTOR}[shift_channels]\nfrom=1\n"),
+    "control_channels": Case(f"{VECTOR}[control_channels]\nfrom=1\n"),
+    "alternate_channels": Case(f"{VECTOR}[alternate_channels]\nfrom=1\n"),
+    "select_channels": Case(f"{VECTOR}[select_channels]\nfrom=1\n"),
+    "shift_channels_2d": Case(f"{ATOMS}[shift_channels_2d]\nfrom=1\n"),
+    "control_channels_2d": Case(f"{ATOMS}[control_channels_2d]\nfrom=1\n"),
+    "alternate_channels_2d": Case(f"{ATOMS}[alternate_channels_2d]\nfrom=1\n"),
+    "select_channels_2d": Case(f"{ATOMS}[select_channels_2d]\nfrom=1\n"),
+    "route_lhalf": Case("[maxpool]\nsize=3\n[maxpool]\nsize=5\n[route_lhalf]\nlayers=-2,1\n"),
+    "route2": Case("[maxpool]\nsize=3\n[maxpool]\nsize=5\n[route2]\nlayers=-1,0\n"),
+    "route3": Case(
+        "[maxpool]\nsize=3\n[maxpool]\nsize=5\n[maxpool]\nsize=1\n[route3]\nlayers=-1,0,1\n"
+    ),
+    "BatchNorm2d": Case("[BatchNorm2d]\n", params=2 * 4),
+    "reorg of the YOLOR dialect": Case("[BatchNorm2d]\n[reorg]\n"),
+    "maxpool of the YOLOR dialect": Case(
+        "[BatchNorm2d]\n[maxpool]\nsize=2\nstride=1\n", operations=2 * 2 * 4 * 8 * 12
+    ),
+    "local_avgpool of the YOLOR dialect": Case(
+        "[BatchNorm2d]\n[local_avgpool]\nsize=3\nstride=2\n", operations=3 * 3 * 4 * 4 * 6
+    ),
+    "batch norm of the YOLOR dialect": Case(
+        "[BatchNorm2d]\n[convolutional]\nbatch_normalize=1\nfilters=6\nsize=3\npad=1\n"
+        "activation=silu\n",
+        params=6 * 4 * 9 + 2 * 6,
+        macs=PLAIN,
+        operations=2 * PLAIN,
+    ),
+    "weighted shortcut of the YOLOR dialect": Case(
+        "[BatchNorm2d]\n[maxpool]\nsize=5\nstride=1\n[maxpool]\nsize=1\nstride=1\n"
+        "[shortcut]\nfrom=0,1\nweights_type=per_feature\nactivation=linear\n",
+        params=3,
+        operations=2 * 2 * 4 * 8 * 12,
+    ),
+    "yolo of the YOLOR dialect": Case(
+        "[BatchNorm2d]\n[conv]\nfilters=16\nactivation=linear\n"
+        "[yolo]\nclasses=3\nnum=2\nanchors=4,5, 6,7\n"
     ),
 }
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -244,7 +399,9 @@ def outputs(graph: Graph, network: fx.GraphModule, image: Tensor) -> list[Tensor
     values = {INPUT: image}
     for node in graph.nodes:
         module = network.get_submodule(module_name(node))
-        values[node.index] = module(*(values[edge.source] for edge in node.inputs))
+        value = module(*(values[edge.source] for edge in node.inputs))
+        # One map for all images counts as one each, as in the network.
+        values[node.index] = value if node.inputs else value.expand(len(image), -1, -1, -1)
     return [values[node.index] for node in graph.nodes]
 
 
@@ -318,7 +475,8 @@ def test_folding_batch_norm_keeps_the_output(case: Case) -> None:
     graph, network = built(case)
     before = last_output(graph, network, images(2))
     fold_batch_norm(network, graph)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    convolutions = [module for module in network.modules() if isinstance(module, Convolution)]
+    assert not any(module.batch_norm for module in convolutions)
     after = last_output(graph, network, images(2))
     assert torch.allclose(before, after, rtol=1e-5, atol=1e-5)
 
@@ -330,14 +488,16 @@ def test_a_batch_of_two_equals_two_batches_of_one(case: Case) -> None:
     apart = [last_output(graph, network, image[None]) for image in both]
     together = last_output(graph, network, both)
     assert torch.allclose(together, torch.cat(apart), rtol=1e-5, atol=1e-6)
-    assert not torch.equal(together[0], together[1])
+    if graph.nodes[-1].inputs:
+        assert not torch.equal(together[0], together[1])
 
 
 @each_case
 def test_training_gives_every_parameter_and_the_input_a_gradient(case: Case) -> None:
-    _, network = built(case)
+    graph, network = built(case)
     network.train()
-    image = images(2).requires_grad_()
+    read_as_sequences(network, time_steps=2)  # at the first step a state of zeros is read
+    image = images(4).requires_grad_()
     if "xnor" in case.sections:
         with pytest.raises(NotImplementedError, match="training of xnor convolutions"):
             network(image)
@@ -345,6 +505,9 @@ def test_training_gives_every_parameter_and_the_input_a_gradient(case: Case) -> 
     results = network(image)
     generator = torch.Generator().manual_seed(4)
     torch.autograd.backward(results, [torch.randn(r.shape, generator=generator) for r in results])
-    for name, tensor in (("image", image), *network.named_parameters()):
+    learning = dict(network.named_parameters())
+    if graph.nodes[-1].inputs:
+        learning["image"] = image
+    for name, tensor in learning.items():
         assert tensor.grad is not None, name
         assert tensor.grad.abs().sum() > 0, name

@@ -14,6 +14,8 @@ from yolo_gp.graph import Graph, compile_text
 from yolo_gp.layers.activations import ACTIVATIONS
 from yolo_gp.layers.convolution_modules import Convolution, PackedConvolution
 from yolo_gp.network import compile_network, fold_batch_norm, initialise, pack_for_cpu
+from yolo_gp.rules import Rule
+from yolo_gp.weights.layout import file_layout
 
 Array = NDArray[np.float64]
 
@@ -207,6 +209,51 @@ def test_xnor_ignores_groups() -> None:
     graph, network = compiled("filters=4\nxnor=1\ngroups=2\nactivation=linear\n", (6, 3, 3))
     assert module_of(network).convolution.weight.shape == (4, 6, 1, 1)
     assert graph.nodes[0].cost.params == 4 * 6 + 4
+
+
+# -- shared weights --------------------------------------------------------------------------------
+
+SHARED = "filters=2\nsize=3\npad=1\nbatch_normalize=1\nactivation=linear\n"
+
+
+def sharing(channels: int) -> Graph:
+    """Layer 2 shares the weights of layer 0, which reads 2 channels; layer 2 reads so many."""
+    return compile_text(
+        f"[net]\nchannels=2\nheight=4\nwidth=4\n[convolutional]\n{SHARED}"
+        f"[convolutional]\nfilters={channels}\nactivation=linear\n"
+        f"[convolutional]\nshare_index=0\n{SHARED}",
+        "x.cfg",
+    )
+
+
+def test_a_shared_convolution_has_no_weights_of_its_own() -> None:
+    graph = sharing(channels=2)
+    assert not graph.warnings
+    assert graph.nodes[2].weights_of == 0 and graph.nodes[2].cost.params == 0
+    assert [block.node.index for block in file_layout(graph)].count(2) == 0
+
+
+def test_one_that_reads_other_channels_has_and_says_so() -> None:
+    graph = sharing(channels=3)
+    (warning,) = graph.warnings
+    assert (warning.rule, warning.span.line) == (Rule.UNSHARED_WEIGHTS, 15)
+    assert warning.message == (
+        "[convolutional] cannot share the weights of layer 0 (line 5): input channels 2 there, "
+        "3 here; Darknet refuses the file, here the section has weights of its own"
+    )
+    node = graph.nodes[2]
+    # 2 filters of 3 x 3 x 3, with a scale and a shift each; the file has mean and variance, too.
+    assert node.weights_of is None and node.cost.params == 2 * 27 + 2 * 2
+    own = [block for block in file_layout(graph) if block.node is node]
+    assert [block.block.tensor for block in own] == [
+        "batch_norm.bias", "batch_norm.weight", "batch_norm.running_mean", "batch_norm.running_var",
+        "convolution.weight",
+    ]  # fmt: skip
+    assert own[-1].block.shape == (2, 3, 3, 3)
+    network = compile_network(graph)
+    initialise(network, seed=1)
+    first, last = (network.get_submodule(f"convolutional_{i}.convolution") for i in (0, 2))
+    assert first.weight.shape == (2, 2, 3, 3) and last.weight.shape == (2, 3, 3, 3)
 
 
 # -- packed for the CPU ----------------------------------------------------------------------------

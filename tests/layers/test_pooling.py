@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from yolo_gp.errors import CfgError
 from yolo_gp.graph import compile_text
 from yolo_gp.network import compile_network
 
@@ -134,6 +135,36 @@ def test_maxpool_passes_a_map_of_minus_infinities() -> None:
     image = torch.full((1, 1, 6, 6), -torch.inf)
     for size in (2, 3, 5):
         assert torch.equal(run(f"[maxpool]\nsize={size}\nstride=1\n", image), image)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 3, 4, 7])
+def test_maxpool_depth_takes_every_nth_channel_together(outputs: int) -> None:
+    image = torch.randn(2, 7, 3, 4, generator=torch.Generator().manual_seed(9))
+    section = f"[maxpool]\nmaxpool_depth=1\nout_channels={outputs}\nsize=2\nstride=2\n"
+    graph = compile_text(f"[net]\nchannels=7\nheight=3\nwidth=4\n{section}", "pooling.cfg")
+    (result,) = compile_network(graph)(image)
+    assert result.shape == (2, outputs, 3, 4)  # size and stride count for nothing
+    for group in range(outputs):
+        together = torch.stack([image[:, c] for c in range(group, 7, outputs)])
+        assert torch.equal(result[:, group], together.max(0).values)
+
+
+def test_maxpool_depth_leaves_one_channel_by_default() -> None:
+    image = image_of(3, 3)
+    assert torch.equal(run("[maxpool]\nmaxpool_depth=1\n", image), image.amax(1, keepdim=True))
+
+
+def test_maxpool_depth_cannot_make_channels() -> None:
+    text = "[net]\nchannels=3\nheight=4\nwidth=4\n[maxpool]\nmaxpool_depth=1\nout_channels=4\n"
+    with pytest.raises(CfgError) as caught:
+        compile_text(text, "x.cfg")
+    assert str(caught.value) == (
+        "x.cfg:7:14: error: [maxpool] cannot take the maximum over the input's 3 channels in "
+        "out_channels=4 runs [YG203]\n"
+        "    7 | out_channels=4\n"
+        "      |              ^\n"
+        "expected: out_channels up to 3"
+    )
 
 
 def test_avgpool_is_the_mean_of_the_whole_map() -> None:

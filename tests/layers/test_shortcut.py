@@ -159,6 +159,47 @@ def test_the_activation_comes_after_the_sum() -> None:
     assert (current.item(), source.item()) == (2.0, -5.0)
 
 
+# -- pjreddie's factors ----------------------------------------------------------------------------
+
+
+def test_alpha_and_beta_scale_what_meets_and_nothing_else() -> None:
+    text = (
+        "[net]\nchannels=3\nheight=2\nwidth=2\n[maxpool]\nstride=2\n[route]\nlayers=0\n[upsample]\n"
+        "[shortcut]\nfrom=0\nalpha=0.5\nbeta=10\n"
+    )
+    graph = compile_text(text, "shortcut.cfg")
+    messages = [w.message for w in graph.warnings if w.rule is Rule.PJREDDIES_KEY]
+    assert messages == [
+        f"[shortcut] {key} acts in pjreddie's Darknet, and here; AlexeyAB's ignores it"
+        for key in ("alpha=0.5", "beta=10")
+    ]
+    image = torch.tensor([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1).expand(1, 3, 2, 2)
+    (result,) = compile_network(graph)(image)
+    # The 1x1 source meets the upper left pixel: .5 x + 10 x; the other three stay.
+    for channel, value in enumerate((1.0, 2.0, 3.0)):
+        assert result[0, channel].flatten().tolist() == [10.5 * value, value, value, value]
+
+
+def test_alpha_leaves_channels_beyond_the_source_alone() -> None:
+    text = (
+        "[net]\nchannels=4\nheight=1\nwidth=1\n[maxpool]\n[route]\nlayers=0\ngroups=2\n"
+        "[route]\nlayers=0\n[shortcut]\nfrom=1\nalpha=3\nactivation=leaky\n"
+    )
+    (result,) = compile_network(compile_text(text, "x.cfg"))(-torch.ones(1, 4, 1, 1))
+    # 3 * -1 + 1 * -1 = -4 in the first two channels, -1 beyond; a tenth of it after leaky
+    assert result.flatten().tolist() == pytest.approx([-0.4, -0.4, -0.1, -0.1])
+
+
+@pytest.mark.parametrize(
+    "keys",
+    ["from=0,1\n", "from=0\nweights_type=per_feature\nweights_normalization=relu\n"],
+)
+def test_alpha_goes_with_one_source_without_weights(keys: str) -> None:
+    text = "[net]\nchannels=1\nheight=4\nwidth=4\n" + "[maxpool]\n" * 3
+    with pytest.raises(CfgError, match="alpha=2 belongs to one source without weights"):
+        compile_text(f"{text}[shortcut]\n{keys}alpha=2\n", "x.cfg")
+
+
 # -- weights ---------------------------------------------------------------------------------------
 
 

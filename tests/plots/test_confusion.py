@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from yolo_gp.errors import DataError
-from yolo_gp.plots.confusion import confusion_figure, write_confusion
+from yolo_gp.metrics.top_k import NEVER, NOTHING, TopK, evaluate_top_k
+from yolo_gp.plots.confusion import (
+    class_confusion_figure,
+    confusion_figure,
+    write_class_confusion,
+    write_confusion,
+)
 
 NAMES = ["cat", "dog", "cow"]
 MATRIX = np.array([[6, 2, 0, 0], [0, 0, 0, 0], [1, 0, 3, 4], [0, 9, 0, 0]])
@@ -79,3 +85,36 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot write"):
         write_confusion(tmp_path / "file" / "c.png", MATRIX, NAMES)
+
+
+def classified(*pairs: tuple[int, int], classes: int) -> TopK:
+    """Images of one class that were given another."""
+    shown, said = np.array(pairs, np.int64).T
+    ranks = np.where(shown == said, 0, NEVER)
+    return evaluate_top_k(shown, said, ranks, classes)
+
+
+def test_a_classifiers_figure_has_no_row_for_nothing() -> None:
+    top_k = classified((0, 0), (0, 0), (0, 2), (2, 2), (2, NOTHING), classes=3)
+    figure = class_confusion_figure(top_k, NAMES)
+    assert rows(figure) == ["cat", "cow"]
+    columns = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert columns == ["cat", "cow", "(none of these)"]
+    assert numbers(figure) == {(0, 0): "2", (0, 1): "1", (1, 1): "1", (1, 2): "1"}
+    assert figure.axes[0].get_title() == "left out: 1 of 3 classes, with fewer errors"
+
+
+def test_of_many_classes_those_with_most_errors_are_shown() -> None:
+    # every class is right once, 150 is given 151 twice
+    pairs = [(n, n) for n in range(200)] + [(150, 151)] * 2
+    top_k = classified(*pairs, classes=200)
+    names = [f"class {n}" for n in range(200)]
+    shown = rows(class_confusion_figure(top_k, names))
+    assert len(shown) == 60
+    assert {"class 150", "class 151"} <= set(shown)
+
+
+def test_a_classifiers_file_is_a_png(tmp_path: Path) -> None:
+    write_class_confusion(tmp_path / "c.png", classified((0, 1), classes=3), NAMES)
+    with Image.open(tmp_path / "c.png") as picture:
+        assert picture.format == "PNG"

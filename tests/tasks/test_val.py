@@ -18,7 +18,7 @@ from yolo_gp.presets import VAL_PRESETS
 from yolo_gp.tasks.detector import Detector, DetectorSettings
 from yolo_gp.tasks.models import ModelSource
 from yolo_gp.tasks.val import ValSettings, val_preset, validate
-from yolo_gp.tasks.val_loading import InputRule, load_batches
+from yolo_gp.tasks.val_loading import DetectionLoader, InputRule, load_batches
 from yolo_gp.tasks.val_results import best_of_each_class
 
 from .val_sets import CFG, MASK_CFG, ListedData, brightness_detector, mask_detector, middle
@@ -156,14 +156,16 @@ def test_images_of_all_shapes_in_a_rectangular_batch_are_found_as_alone(tmp_path
     for size in ((64, 128), (100, 20), (64, 128), (31, 33)):
         data.add(0.8, middle(size), size=size)
     rule = InputRule(size=(64, 64), channels=3, stride=32, preset=VAL_PRESETS["coco"])
-    (batch,) = load_batches(data, rule, 4, [0], 0)
+    (batch,) = load_batches(DetectionLoader(data, rule), len(data.samples), 4, [0], 0)
     # 128 wide fits 64, 32 high; 100 high fits 64, 12.8 wide; 33 wide fits 64, 60 high
     assert [(positions, tuple(tensor.shape)) for positions, tensor in batch.inputs] == [
         ((0, 2), (2, 3, 32, 64)),
         ((1,), (1, 3, 64, 32)),
         ((3,), (1, 3, 64, 64)),
     ]
-    alone = [batch.inputs[0][1] for batch in load_batches(data, rule, 1, range(4), 0)]
+    alone = [
+        batch.inputs[0][1] for batch in load_batches(DetectionLoader(data, rule), 4, 1, range(4), 0)
+    ]
     assert torch.equal(batch.inputs[0][1], torch.cat((alone[0], alone[2])))
     assert torch.equal(batch.inputs[2][1], alone[3])
 
@@ -254,7 +256,7 @@ def test_a_grey_image_goes_into_a_network_of_one_channel(tmp_path: Path) -> None
     path = data.add(0.5)
     Image.fromarray(np.full((8, 8), 128, np.uint8)).save(path)
     rule = InputRule(size=(32, 32), channels=1, stride=32, preset=VAL_PRESETS["darknet"])
-    (batch,) = load_batches(data, rule, 4, [0], 0)
+    (batch,) = load_batches(DetectionLoader(data, rule), len(data.samples), 4, [0], 0)
     assert batch.inputs[0][1].shape == (1, 1, 32, 32)
     assert batch.images[0].size == (8, 8)
 

@@ -10,6 +10,7 @@ from yolo_gp.detections import Rle
 from yolo_gp.errors import DataError
 from yolo_gp.metrics.records import ImageDetections
 from yolo_gp.tasks.val_journal import Journal, JournalledImages, recover
+from yolo_gp.tasks.val_packing import packed, unpacked
 from yolo_gp.tasks.val_results import BatchResult, ImageResult, Seconds, nothing_found
 
 TOKEN = "0123456789abcdef"
@@ -26,7 +27,7 @@ def detections(image_id: int, count: int, *, masks: bool = False) -> ImageDetect
     )
 
 
-def batch(number: int, first: int, count: int = 2) -> BatchResult:
+def batch(number: int, first: int, count: int = 2) -> BatchResult[ImageResult]:
     images = tuple(
         ImageResult(n, (4, 5), None, detections(10 * n, n, masks=n % 2 == 0), detections(10 * n, 3))
         for n in range(first, first + count)
@@ -34,8 +35,8 @@ def batch(number: int, first: int, count: int = 2) -> BatchResult:
     return BatchResult(number, images, Seconds(0.1, 0.25, number))
 
 
-def write(path: Path, *batches: BatchResult, token: str = TOKEN) -> None:
-    with Journal(path, token) as journal:
+def write(path: Path, *batches: BatchResult[ImageResult], token: str = TOKEN) -> None:
+    with Journal(path, token, packed) as journal:
         for one in batches:
             journal.append(one)
 
@@ -55,7 +56,7 @@ def test_every_bit_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "rank-0.journal"
     written = batch(0, 0, count=4)
     write(path, written)
-    with JournalledImages([path], TOKEN) as images:
+    with JournalledImages([path], TOKEN, unpacked) as images:
         assert len(images) == 4
         for found, expected in zip(images, written.images, strict=True):
             assert (found.index, found.size, found.problem) == (expected.index, (4, 5), None)
@@ -70,7 +71,7 @@ def test_the_reason_of_an_unusable_image_comes_back(tmp_path: Path, problem: str
     nothing = nothing_found(2**40)
     image = ImageResult(0, (4, 5), problem, nothing, nothing)
     write(path, BatchResult(0, (image,), Seconds()))
-    with JournalledImages([path], TOKEN) as images:
+    with JournalledImages([path], TOKEN, unpacked) as images:
         assert images[0].problem == problem
         assert images[0].coco.image_id == 2**40
         assert len(images[0].coco) == 0
@@ -80,7 +81,7 @@ def test_images_of_several_journals_come_in_the_order_of_the_data(tmp_path: Path
     paths = [tmp_path / f"rank-{rank}.journal" for rank in range(2)]
     write(paths[0], batch(2, 4), batch(0, 0))
     write(paths[1], batch(1, 2), batch(0, 0))  # batch 0 again
-    with JournalledImages(paths, TOKEN) as images:
+    with JournalledImages(paths, TOKEN, unpacked) as images:
         assert [image.index for image in images] == [0, 1, 2, 3, 4, 5]
         assert [image.index for image in images[1:3]] == [1, 2]
         assert images[-1].coco.image_id == 50
@@ -132,12 +133,12 @@ def test_a_journal_of_another_run_is_begun_anew(tmp_path: Path) -> None:
 def test_a_journal_that_cannot_be_written_is_an_error_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "none" / "rank-0.journal"
     with pytest.raises(DataError) as caught:
-        Journal(path, TOKEN)
+        Journal(path, TOKEN, packed)
     assert str(caught.value) == f"cannot write {path}: no such file or directory"
     with pytest.raises(DataError, match=r"^cannot use .*: no such file or directory$"):
         recover(path, TOKEN)
     with pytest.raises(DataError, match=r"^cannot read .*: no such file or directory$"):
-        JournalledImages([path], TOKEN)
+        JournalledImages([path], TOKEN, unpacked)
 
 
 def test_a_record_that_the_disk_takes_in_part_is_an_error_and_done_again(tmp_path: Path) -> None:
@@ -163,4 +164,4 @@ def test_a_full_disk_is_an_error_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "rank-0.journal"
     path.symlink_to("/dev/full")
     with pytest.raises(DataError, match=r"^cannot write .*: no space left on device$"):
-        Journal(path, TOKEN)
+        Journal(path, TOKEN, packed)

@@ -24,11 +24,12 @@ from yolo_gp.network import compile_network, initialise
 from yolo_gp.presets import VAL_PRESETS
 from yolo_gp.tasks.detector import Detector, DetectorSettings
 from yolo_gp.tasks.models import ModelSource
-from yolo_gp.tasks.val import ValSettings, validate
+from yolo_gp.tasks.val import ValSettings, detection_facts, detection_work, validate
 from yolo_gp.tasks.val_journal import JournalledImages, recover
 from yolo_gp.tasks.val_metrics import ValMetrics, evaluate
+from yolo_gp.tasks.val_packing import unpacked
 from yolo_gp.tasks.val_ranks import Ranks, joined_ranks
-from yolo_gp.tasks.val_run import Run, find_all, open_run, run_facts, weights_digest
+from yolo_gp.tasks.val_run import Run, do_all, open_run, weights_digest
 
 from .val_sets import CFG, ListedData, brightness_detector, brightness_network, middle
 
@@ -61,12 +62,12 @@ def blobs(tmp_path: Path) -> ListedData:
 
 
 def facts_of(detector: Detector, data: Dataset, weights: str = "w") -> dict[str, str]:
-    return run_facts(detector, data, SETTINGS, weights)
+    return detection_facts(detector, data, SETTINGS, weights)
 
 
 def figures_in(run: Run, data: Dataset) -> ValMetrics:
     detector = brightness_detector()
-    with JournalledImages(run.journals, run.token) as results:
+    with JournalledImages(run.journals, run.token, unpacked) as results:
         assert len(results) == len(data.samples)
         return evaluate(data, results, detector.num_classes, detector.preset)
 
@@ -94,7 +95,7 @@ def test_a_run_in_a_folder_gives_what_one_in_memory_gives(
     detector = brightness_detector()
     run = begin(tmp_path / "run", blobs, detector)
     done: list[int] = []
-    pace = find_all(detector, blobs, SETTINGS, run, Ranks(), advance=done.append)
+    pace = do_all(detection_work(detector, blobs, SETTINGS), run, Ranks(), advance=done.append)
     assert done == [3, 3, 3, 3, 3, 3, 2]
     assert pace is not None and pace.images == 20
     assert_equal(figures_in(run, blobs), validate(detector, blobs, SETTINGS))
@@ -120,13 +121,17 @@ def test_an_interrupted_run_goes_on_with_the_rest(tmp_path: Path, blobs: ListedD
     detector = brightness_detector()
     run = begin(tmp_path / "run", blobs, detector)
     with pytest.raises(Stop):
-        find_all(detector, blobs, SETTINGS, run, Ranks(), advance=stop_after(9))
+        do_all(detection_work(detector, blobs, SETTINGS), run, Ranks(), advance=stop_after(9))
     assert recover(run.journal(0), run.token) == (0, 1, 2)
     again = go_on(tmp_path / "run", blobs, detector)
     begun: list[int] = []
     done: list[int] = []
-    pace = find_all(
-        detector, blobs, SETTINGS, again, Ranks(), begin=begun.append, advance=done.append
+    pace = do_all(
+        detection_work(detector, blobs, SETTINGS),
+        again,
+        Ranks(),
+        begin=begun.append,
+        advance=done.append,
     )
     assert (begun, done) == ([12], [3, 3, 3, 2])
     assert pace is not None and pace.images == 11
@@ -142,7 +147,7 @@ def test_a_killed_run_goes_on_with_the_rest(tmp_path: Path, blobs: ListedData) -
             if recover(run.journal(0), run.token)[-1] == 4:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        find_all(detector, blobs, SETTINGS, run, Ranks(), advance=advance)
+        do_all(detection_work(detector, blobs, SETTINGS), run, Ranks(), advance=advance)
 
     process = Fork(target=detect_and_die)
     process.start()
@@ -153,7 +158,7 @@ def test_a_killed_run_goes_on_with_the_rest(tmp_path: Path, blobs: ListedData) -
     (tmp_path / "run" / ".0123456789abcdef.part").touch()
     again = go_on(tmp_path / "run", blobs, detector)
     done: list[int] = []
-    find_all(detector, blobs, SETTINGS, again, Ranks(), advance=done.append)
+    do_all(detection_work(detector, blobs, SETTINGS), again, Ranks(), advance=done.append)
     assert done == [3, 2]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "rank-0.journal",
@@ -164,9 +169,11 @@ def test_a_killed_run_goes_on_with_the_rest(tmp_path: Path, blobs: ListedData) -
 
 def test_a_finished_run_can_be_evaluated_again(tmp_path: Path, blobs: ListedData) -> None:
     detector = brightness_detector()
-    find_all(detector, blobs, SETTINGS, begin(tmp_path / "run", blobs, detector), Ranks())
+    do_all(
+        detection_work(detector, blobs, SETTINGS), begin(tmp_path / "run", blobs, detector), Ranks()
+    )
     again = go_on(tmp_path / "run", blobs, detector)
-    pace = find_all(detector, blobs, SETTINGS, again, Ranks())
+    pace = do_all(detection_work(detector, blobs, SETTINGS), again, Ranks())
     assert pace is not None and (pace.images, pace.images_per_second) == (0, None)
     assert_equal(figures_in(again, blobs), validate(detector, blobs, SETTINGS))
 
@@ -177,7 +184,7 @@ def test_a_run_goes_on_with_the_same_settings_only(tmp_path: Path, blobs: Listed
     other = brightness_detector(replace(VAL_PRESETS["coco"], confidence=0.01))
     blobs.add(0.5)
     settings = ValSettings(batch_size=8)
-    facts = run_facts(other, blobs, settings, "v")
+    facts = detection_facts(other, blobs, settings, "v")
     with pytest.raises(UsageError) as caught:
         open_run(None, tmp_path / "run", facts, Ranks())
     lines = str(caught.value).split("\n")
@@ -284,7 +291,9 @@ def test_several_processes_give_what_one_gives(
     folder = tmp_path / "run"
 
     def work(ranks: Ranks) -> None:
-        pace = find_all(detector, blobs, SETTINGS, begin(folder, blobs, detector, ranks), ranks)
+        pace = do_all(
+            detection_work(detector, blobs, SETTINGS), begin(folder, blobs, detector, ranks), ranks
+        )
         assert (pace is None) == (ranks.rank > 0)
         assert pace is None or pace.images == 20
 
@@ -307,7 +316,7 @@ def test_processes_without_a_common_folder_send_their_journals(
 
     def work(ranks: Ranks) -> None:
         run = begin(Path("run"), blobs, detector, ranks)
-        find_all(detector, blobs, SETTINGS, run, ranks)
+        do_all(detection_work(detector, blobs, SETTINGS), run, ranks)
 
     in_ranks(2, work, machines)
     sent, kept = (machine / "run" / "rank-1.journal" for machine in machines)
@@ -324,12 +333,14 @@ def test_a_run_of_two_processes_goes_on_in_one_or_three(tmp_path: Path, blobs: L
     def stopped(ranks: Ranks) -> None:
         run = begin(folder, blobs, detector, ranks)
         with pytest.raises(Stop):
-            find_all(detector, blobs, SETTINGS, run, ranks, advance=stop_after(3))
+            do_all(detection_work(detector, blobs, SETTINGS), run, ranks, advance=stop_after(3))
 
     in_ranks(2, stopped)
 
     def resumed(ranks: Ranks) -> None:
-        pace = find_all(detector, blobs, SETTINGS, go_on(folder, blobs, detector, ranks), ranks)
+        pace = do_all(
+            detection_work(detector, blobs, SETTINGS), go_on(folder, blobs, detector, ranks), ranks
+        )
         assert pace is None or pace.images == 20 - 6
 
     in_ranks(3, resumed)
@@ -348,7 +359,7 @@ def test_a_process_that_dies_ends_the_others(tmp_path: Path, blobs: ListedData) 
                 os.kill(os.getpid(), signal.SIGKILL)
 
         with pytest.raises(DataError) as caught:
-            find_all(detector, blobs, SETTINGS, run, ranks, advance=advance)
+            do_all(detection_work(detector, blobs, SETTINGS), run, ranks, advance=advance)
         head, help = str(caught.value).split("\n")
         assert head.startswith("another process of this run has stopped, or was silent for an hour")
         assert help == "help: its own message says why; afterwards go on with --resume"
@@ -373,7 +384,11 @@ def test_a_run_whose_folder_has_become_a_file_is_an_error(
 ) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(DataError) as caught:
-        find_all(brightness_detector(), blobs, SETTINGS, Run(tmp_path / "run", "t"), Ranks())
+        do_all(
+            detection_work(brightness_detector(), blobs, SETTINGS),
+            Run(tmp_path / "run", "t"),
+            Ranks(),
+        )
     assert str(caught.value) == f"cannot use {tmp_path / 'run'}: file exists"
 
 
@@ -422,14 +437,14 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     data.samples *= 140
     data.boxes *= 140
     settings = ValSettings(batch_size=10)
-    run = open_run(tmp_path / "run", None, run_facts(detector, data, settings, ""), Ranks())
+    run = open_run(tmp_path / "run", None, detection_facts(detector, data, settings, ""), Ranks())
     resident: list[int] = []
 
     def advance(count: int) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         resident.append(pages * resource.getpagesize() // 2**20)
 
-    find_all(detector, data, settings, run, Ranks(), advance=advance)
+    do_all(detection_work(detector, data, settings), run, Ranks(), advance=advance)
     # inputs that are kept would take 75 MiB for the 100 images after the first 40
     assert resident[13] - resident[3] < 25
 
@@ -444,21 +459,21 @@ def test_real_data_give_the_same_in_one_process_two_and_after_an_interruption(
     detector = Detector.load(DetectorSettings(model=source, preset=VAL_PRESETS["darknet"]))
     data = CocoDataset(shared / "data/coco-mini/annotations/instances_val.json", masks=False)
     settings = ValSettings(batch_size=5)  # 64 images: the last batch has 4
-    facts = run_facts(detector, data, settings, "")
+    facts = detection_facts(detector, data, settings, "")
     folder = tmp_path / "run"
 
     def stopped(ranks: Ranks) -> None:
         run = open_run(folder, None, facts, ranks)
         with pytest.raises(Stop):
-            find_all(detector, data, settings, run, ranks, advance=stop_after(10))
+            do_all(detection_work(detector, data, settings), run, ranks, advance=stop_after(10))
 
     def resumed(ranks: Ranks) -> None:
         run = open_run(None, folder, facts, ranks)
-        find_all(detector, data, settings, run, ranks)
+        do_all(detection_work(detector, data, settings), run, ranks)
 
     in_ranks(2, stopped)
     in_ranks(2, resumed)
     token = json.loads((folder / "run.json").read_text())["token"]
-    with JournalledImages(Run(folder, token).journals, token) as results:
+    with JournalledImages(Run(folder, token).journals, token, unpacked) as results:
         found = evaluate(data, results, detector.num_classes, detector.preset)
     assert_equal(found, validate(detector, data, settings))

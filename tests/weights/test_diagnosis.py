@@ -713,6 +713,7 @@ def test_the_diagnosis_as_data_has_the_place_and_every_reason(tmp_path: Path) ->
         "format": "darknet",
         "layers": 4,
         "first_misfit": place,
+        "doubt": None,
         "guesses": [
             {
                 "cause": "classes",

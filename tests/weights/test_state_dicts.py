@@ -215,7 +215,8 @@ IMAGE = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(5))
 NOTE = (
     "the code that names tensors so has epsilon 0.0001 in its batch norms, Darknet 1e-05; the "
     "numbers are taken as they are, so outputs differ a little; `yolo-gp convert "
-    "--batch-norm-epsilon 0.0001` makes up for it"
+    "--batch-norm-epsilon 0.0001` makes up for it, and --dialect yolor reads the cfg as that code "
+    "does"
 )
 
 

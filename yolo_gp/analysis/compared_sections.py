@@ -120,7 +120,7 @@ def compared_network(graph: Graph, cfg: CfgFile) -> ComparedNetwork:
         _compared(written, section, nodes, places)
         for written, section, nodes in zip(graph.spec.layers, sections, groups, strict=True)
     )
-    return ComparedNetwork(graph, net_settings(net), tuple(compared))
+    return ComparedNetwork(graph, net_settings(net, graph.dialect), tuple(compared))
 
 
 def _compared(
@@ -136,7 +136,7 @@ def _compared(
         kind=content.kind,
         nodes=tuple(nodes),
         computes=tuple(_computes(node, first) for node in nodes),
-        settings=layer_settings(section),
+        settings=layer_settings(section, content.common.dialect),
         readings=tuple(places.reading(source, first) for source in outside),
         sharing=tuple(places.reading(source) for source in shared),
     )

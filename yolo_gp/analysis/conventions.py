@@ -111,7 +111,9 @@ def counts(graph: Graph) -> Counts:
     own = [filters for node, filters in found if filters and node.weights_of is None]
     weights = sum(filters.weights for filters in own)
     normalized = sum(
-        node.output_shape.elements for node, filters in found if filters and filters.batch_norm
+        filters.count * node.output_shape.height * node.output_shape.width
+        for node, filters in found
+        if filters and filters.batch_norm
     )
     added = sum(node.cost.darknet_operations for node in graph.nodes if node.layer.adds_maps())
     total = graph.total

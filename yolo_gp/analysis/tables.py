@@ -8,6 +8,7 @@ from typing import Any
 
 from yolo_gp.analysis.conventions import CONVENTIONS, Counts, counts
 from yolo_gp.analysis.memory import Memory, memory
+from yolo_gp.dialect import Dialect
 from yolo_gp.graph import Graph
 from yolo_gp.nodes import INPUT, Node
 from yolo_gp.shapes import format_size
@@ -51,6 +52,8 @@ def _sources(node: Node) -> str:
     numbers = [edge.source for edge in node.inputs]
     if numbers == [node.index - 1]:
         return ""
+    if not numbers:
+        return "none"
     return ", ".join("input" if number == INPUT else str(number) for number in numbers)
 
 
@@ -72,13 +75,18 @@ def _totals(graph: Graph) -> str:
     heads = f", {len(graph.heads)} heads" if graph.heads else ""
     return (
         f"input {format_size(graph.input_shape.size)} (height x width), "
-        f"{graph.input_shape.channels} channels; {len(graph.nodes)} layers{heads}\n"
+        f"{graph.input_shape.channels} channels; {len(graph.nodes)} layers{heads}"
+        f"{_dialect(graph)}\n"
         f"parameters {total.params:,}; MACs {total.macs:,}; "
         f"BFLOPs as Darknet counts them {total.bflops:.3f}\n"
         f"memory at batch 1, float32: weights {_mebibytes(need.weights)}, "
         f"maps {_mebibytes(need.peak_activations)} at their peak ({_peak_layer(graph, need)}), "
         f"read and written by all layers {_mebibytes(need.access)}"
     )
+
+
+def _dialect(graph: Graph) -> str:
+    return "" if graph.dialect is Dialect.DARKNET else f"; read as {graph.dialect.code} reads it"
 
 
 def _peak_layer(graph: Graph, need: Memory) -> str:
@@ -119,6 +127,7 @@ def layer_data(graph: Graph) -> dict[str, Any]:
             }
             for node in graph.nodes
         ],
+        "dialect": graph.dialect.value,
         "fingerprint": graph.fingerprint,
         "params": graph.total.params,
         "macs": graph.total.macs,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Diagnostics, Span
 from yolo_gp.layers import LAYERS
 from yolo_gp.layers.base import CommonKeys
@@ -72,32 +73,34 @@ class Settings:
         return "not set"
 
 
-def net_settings(section: Section) -> Settings:
+def net_settings(section: Section, dialect: Dialect) -> Settings:
     """The keys of [net]."""
-    return _settings(section, Net.parse)
+    return _settings(section, Net.parse, dialect)
 
 
-def layer_settings(section: Section) -> Settings:
+def layer_settings(section: Section, dialect: Dialect) -> Settings:
     """The keys of any other section, whose kind must be known."""
     kind = LAYERS.get(section.kind) or MACROS[section.kind]
-    return _settings(section, lambda options: kind.parse(options, CommonKeys()))
+    common = CommonKeys(dialect=dialect)
+    return _settings(section, lambda options: kind.parse(options, common), dialect)
 
 
-def _settings(section: Section, parse: Callable[[Options], object]) -> Settings:
-    reads = _Reads(section)
+def _settings(section: Section, parse: Callable[[Options], object], dialect: Dialect) -> Settings:
+    reads = _Reads(section, dialect)
     parse(reads)
-    first: dict[str, str | None] = {}
+    counting: dict[str, str | None] = {}
     for option in section.options:
-        first.setdefault(option.key, option.value)
-    written = {key: value for key, value in first.items() if value}
+        if option.key not in counting or dialect.last_key_counts:
+            counting[option.key] = option.value
+    written = {key: value for key, value in counting.items() if value}
     return Settings(written, reads.values, frozenset(reads.references_read))
 
 
 class _Reads(Options):
     """Options that keep what is read from them."""
 
-    def __init__(self, section: Section) -> None:
-        super().__init__(section, Diagnostics())
+    def __init__(self, section: Section, dialect: Dialect) -> None:
+        super().__init__(section, Diagnostics(), dialect=dialect)
         self.values: dict[str, object] = {}
         self.references_read: set[str] = set()
 

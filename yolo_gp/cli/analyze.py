@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yolo_gp.cli.flags import JsonOption, SizeOption, StrictOption, parse_size, print_warnings
+from yolo_gp.cli.flags import (
+    DialectOption,
+    JsonOption,
+    SizeOption,
+    StrictOption,
+    parse_size,
+    print_warnings,
+)
 from yolo_gp.cli.zoo_files import visible_cache
+from yolo_gp.dialect import Dialect, parse_dialect
 from yolo_gp.errors import ExitCode, UsageError, did_you_mean
 from yolo_gp.files import write_atomically
 
@@ -66,6 +74,7 @@ def analyze(
     out: _Out = None,
     size: SizeOption = None,
     as_json: JsonOption = False,
+    dialect: DialectOption = None,
     strict: StrictOption = False,
 ) -> None:
     """Show timestamps, sources and lengths of gradient paths; of several cfgs, side by side.
@@ -74,7 +83,8 @@ def analyze(
     """
     conditions = [_Condition(text) for text in fail_if or ()]
     _check(cfgs, layer, html, out, as_json=as_json)
-    analyses = [_analysis(cfg, parse_size(size), strict=strict) for cfg in cfgs]
+    read_as = parse_dialect(dialect)
+    analyses = [_analysis(cfg, parse_size(size), read_as, strict=strict) for cfg in cfgs]
     index = None if layer is None else _index(analyses[0], layer)
     _draw(analyses, index, html, out)
     if as_json:
@@ -133,14 +143,16 @@ def _text(analyses: list[Analysis], index: int | None) -> str:
     return paths_table(analyses[0]) if len(analyses) == 1 else comparison_table(analyses)
 
 
-def _analysis(cfg: str, size: tuple[int, int] | None, *, strict: bool) -> Analysis:
+def _analysis(
+    cfg: str, size: tuple[int, int] | None, dialect: Dialect | None, *, strict: bool
+) -> Analysis:
     from yolo_gp.analysis.gradient_paths import gradient_paths
     from yolo_gp.analysis.path_tables import Analysis
     from yolo_gp.graph import read_graph
     from yolo_gp.zoo import find_cfg
 
     path = find_cfg(cfg, visible_cache())
-    graph = read_graph(path, input_size=size, strict=strict)
+    graph = read_graph(path, input_size=size, strict=strict, dialect=dialect)
     print_warnings(graph.warnings)
     return Analysis(path.name, graph, gradient_paths(graph))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from yolo_gp.cli.flags import (
+    DialectOption,
     JsonOption,
     OfflineOption,
     SizeOption,
@@ -16,6 +18,7 @@ from yolo_gp.cli.flags import (
     print_warnings,
 )
 from yolo_gp.cli.zoo_files import visible_cache
+from yolo_gp.dialect import parse_dialect
 from yolo_gp.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ def compare(
     size: SizeOption = None,
     tolerance: _Tolerance = 1e-4,
     as_json: JsonOption = False,
+    dialect: DialectOption = None,
     strict: StrictOption = False,
     offline: OfflineOption = False,
 ) -> None:
@@ -77,7 +81,10 @@ def compare(
 
     settings = CompareSettings(images=tuple(images or ()), tolerance=tolerance)
     named = ((a, cfg_a, "--cfg-a"), (b, cfg_b, "--cfg-b"))
-    sources = [_source(*each, cfg, size, strict=strict) for each in named]
+    sources = [
+        replace(_source(*each, cfg, size, strict=strict), dialect=parse_dialect(dialect))
+        for each in named
+    ]
     cache = visible_cache(offline=offline)
     first, second = (_open(source, cache) for source in sources)
     found = run(first, second, settings)

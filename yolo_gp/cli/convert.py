@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from yolo_gp.cli.flags import (
+    DialectOption,
     DtypeOption,
     NamesOption,
     OfflineOption,
@@ -17,10 +18,12 @@ from yolo_gp.cli.flags import (
     print_warnings,
 )
 from yolo_gp.cli.zoo_files import visible_cache
+from yolo_gp.dialect import parse_dialect
 from yolo_gp.errors import UsageError
 
 if TYPE_CHECKING:
     from yolo_gp.tasks.export_onnx import OnnxSettings
+    from yolo_gp.weights.layout import WeightsDialect
 
 _Source = Annotated[
     str,
@@ -72,6 +75,19 @@ _Iou = Annotated[
     float | None,
     typer.Option("--iou", help="ONNX with --nms: suppress boxes that overlap more; 0.45."),
 ]
+_Dialect = Annotated[
+    str | None,
+    typer.Option(
+        "--weights-dialect",
+        metavar="NAME",
+        help="Whose Darknet .weights files are of: alexeyab, the default, or pjreddie. They differ "
+        "inside [gru], [lstm] and [batchnorm].",
+    ),
+]
+_ToDialect = Annotated[
+    str | None,
+    typer.Option("--to-dialect", metavar="NAME", help="That of OUT, if it is another than IN's."),
+]
 _Size = Annotated[
     str | None,
     typer.Option(
@@ -88,6 +104,8 @@ def convert(
     dtype: DtypeOption = "float32",
     cutoff: _Cutoff = None,
     batch_norm_epsilon: _Epsilon = None,
+    weights_dialect: _Dialect = None,
+    to_dialect: _ToDialect = None,
     size: _Size = None,
     nms: _Nms = False,
     raw: _Raw = False,
@@ -95,6 +113,7 @@ def convert(
     iou: _Iou = None,
     to: _To = None,
     map_file: _Map = None,
+    dialect: DialectOption = None,
     strict: StrictOption = False,
     offline: OfflineOption = False,
 ) -> None:
@@ -109,18 +128,23 @@ def convert(
       yolo-gp convert yolov4-tiny.weights tiny.safetensors --cfg yolov4-tiny
       yolo-gp convert tiny.safetensors tiny.onnx --nms --size 416
       yolo-gp convert tiny.safetensors start.weights --to my-classes.cfg
+      yolo-gp convert gru.weights new.weights --cfg gru.cfg --weights-dialect pjreddie
+        --to-dialect alexeyab
     """
     from yolo_gp.tasks.convert import ConvertSettings, read_mapping
     from yolo_gp.tasks.convert import convert as run
     from yolo_gp.tasks.models import ModelSource
 
+    dialects = _dialects(source, target, weights_dialect, to_dialect)
     model = ModelSource(
         cfg=cfg,
         weights=source,
         names=names,
         size=parse_size(size),
         strict=strict,
+        dialect=parse_dialect(dialect),
         batch_norm_epsilon=batch_norm_epsilon,
+        weights_dialect=dialects[0],
     )
     settings = ConvertSettings(
         model=model,
@@ -130,6 +154,7 @@ def convert(
         to=to,
         mapping=read_mapping(map_file) if map_file else None,
         onnx=_onnx_settings(nms, raw, confidence, iou),
+        weights_dialect=dialects[1],
     )
     converted = run(settings, cache=visible_cache(offline=offline))
     print_warnings(converted.warnings)
@@ -138,6 +163,31 @@ def convert(
     for note in converted.notes:
         print(f"note: {note}", file=sys.stderr)
     print(converted.to_text())
+
+
+def _dialects(
+    source: str, target: Path, both: str | None, of_target: str | None
+) -> tuple[WeightsDialect | None, WeightsDialect]:
+    """The dialects of IN, None if it is not said, and of OUT.
+
+    Raises:
+        UsageError: there is no such dialect, or no .weights file that could have it.
+    """
+    from yolo_gp.weights.formats import format_of_suffix
+    from yolo_gp.weights.layout import find_weights_dialect
+
+    named = find_weights_dialect(both) if both is not None else None
+    reads = format_of_suffix(Path(source)) in (None, "darknet")
+    writes = format_of_suffix(target) == "darknet"
+    if named and not (reads or writes):
+        raise UsageError(
+            "--weights-dialect is for .weights files, and neither file is one\n"
+            "expected: IN or OUT that ends in .weights"
+        )
+    if of_target is not None and not writes:
+        raise UsageError("--to-dialect is for .weights files\nexpected: OUT that ends in .weights")
+    into = find_weights_dialect(of_target) if of_target is not None else named
+    return (named if reads else None), (into if into and writes else "alexeyab")
 
 
 def _onnx_settings(

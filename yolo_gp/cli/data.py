@@ -215,16 +215,15 @@ def anchors(
 
 def _cfg_anchors(name: str) -> tuple[tuple[tuple[float, float], ...], tuple[int, int]]:
     """The anchors that a cfg's heads predict with, and its input size."""
+    from yolo_gp.adjusting.head_anchors import used_anchors
     from yolo_gp.graph import read_graph
-    from yolo_gp.layers.anchors import Anchors
     from yolo_gp.zoo import find_cfg
 
     graph = read_graph(find_cfg(name, visible_cache()))
-    lists = [getattr(head, "anchors", None) for _, head in graph.heads]
-    found = [wh for each in lists if isinstance(each, Anchors) for wh in each.masked_wh]
+    found = used_anchors(graph)
     if not found:
         raise UsageError(f"{name} has no anchors\nexpected: a cfg with a [yolo] head")
-    return tuple(dict.fromkeys(found)), graph.input_shape.size
+    return found, graph.input_shape.size
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from yolo_gp.cli.flags import (
     CfgOption,
     ConfidenceOption,
     DeviceOption,
+    DialectOption,
     DtypeOption,
     IouOption,
     JsonOption,
@@ -20,15 +21,19 @@ from yolo_gp.cli.flags import (
     NamesOption,
     OfflineOption,
     PresetOption,
+    RandomWeightsOption,
     SizeOption,
+    SourcesArgument,
     StrictOption,
     WeightsOption,
     parse_size,
     print_notes,
     print_warnings,
 )
+from yolo_gp.cli.inputs import exit_with_failures, progress
 from yolo_gp.cli.zoo_files import visible_cache
-from yolo_gp.errors import ExitCode, UsageError
+from yolo_gp.dialect import parse_dialect
+from yolo_gp.errors import UsageError
 
 if TYPE_CHECKING:
     from yolo_gp.tasks.detector import Detector
@@ -36,13 +41,6 @@ if TYPE_CHECKING:
     from yolo_gp.tasks.sources import Sources
     from yolo_gp.tasks.writers import Writer
 
-_Sources = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SOURCE...",
-        help="Image, video, folder, glob, URL, camera number, or - for a list on stdin.",
-    ),
-]
 _Classes = Annotated[
     str | None,
     typer.Option("--classes", help="Report these classes only: ids or names, with commas."),
@@ -54,14 +52,10 @@ _SaveDir = Annotated[
 _SaveTxt = Annotated[bool, typer.Option("--save-txt", help="Also write YOLO txt files.")]
 _SaveCrops = Annotated[bool, typer.Option("--save-crops", help="Also write every box's cut-out.")]
 _NoSave = Annotated[bool, typer.Option("--no-save", help="Write no annotated images or videos.")]
-_RandomWeights = Annotated[
-    bool, typer.Option("--random-weights", help="Run untrained, to try things out.")
-]
-_MANY = 8  # inputs from which a progress bar is worth its line
 
 
 def detect(
-    sources: _Sources,
+    sources: SourcesArgument,
     cfg: CfgOption = None,
     weights: WeightsOption = None,
     names: NamesOption = None,
@@ -79,8 +73,9 @@ def detect(
     save_crops: _SaveCrops = False,
     no_save: _NoSave = False,
     as_json: JsonOption = False,
+    dialect: DialectOption = None,
     strict: StrictOption = False,
-    random_weights: _RandomWeights = False,
+    random_weights: RandomWeightsOption = False,
     offline: OfflineOption = False,
 ) -> None:
     """Find objects: prints a table (or JSON), writes annotated pictures.
@@ -101,6 +96,7 @@ def detect(
         names=names,
         size=parse_size(size),
         strict=strict,
+        dialect=parse_dialect(dialect),
         random_weights=random_weights,
     )
     varied = find_preset(preset).varied(
@@ -161,26 +157,19 @@ def _writers(folder: Path | None, *, annotated: bool, txt: bool, crops: bool) ->
 
 def _run(detector: Detector, sources: Sources, *, batch: int, writers: list[Writer]) -> Report:
     """Detect in all sources; Ctrl-C ends the run early, with what was found until then."""
-    from tqdm import tqdm
-
     from yolo_gp.tasks.detect import detect_all
     from yolo_gp.tasks.results import Report
 
     report = Report(detector.preset.name)
-    count = sources.count_hint()
-    hidden = not sys.stderr.isatty() or (count is not None and count < _MANY)
-    with tqdm(total=count, unit="image", disable=hidden) as bar:
-        try:
-            detect_all(
-                detector,
-                sources,
-                batch_size=batch,
-                writers=writers,
-                report=report,
-                advance=bar.update,
-            )
-        except KeyboardInterrupt:
-            print("interrupted; what was found so far follows", file=sys.stderr)
+    with progress(sources.count_hint()) as advance:
+        detect_all(
+            detector,
+            sources,
+            batch_size=batch,
+            writers=writers,
+            report=report,
+            advance=advance,
+        )
     return report
 
 
@@ -190,9 +179,4 @@ def _finish(report: Report, folder: Path | None) -> None:
         print(f"results are in {folder}", file=sys.stderr)
     elif folder is not None:
         folder.rmdir()  # nothing was written into it
-    if not report.failures:
-        return
-    print(f"{len(report.failures)} of the inputs failed:", file=sys.stderr)
-    for failure in report.failures:
-        print(f"  {failure}", file=sys.stderr)
-    raise typer.Exit(ExitCode.FINDINGS if report.images else ExitCode.DATA)
+    exit_with_failures(report.failures, some_succeeded=bool(report.images))

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from yolo_gp.cli.flags import JsonOption, print_warnings
+from yolo_gp.cli.flags import DialectOption, JsonOption, print_warnings
 from yolo_gp.cli.zoo_files import visible_cache
+from yolo_gp.dialect import parse_dialect
 from yolo_gp.errors import ExitCode
 
 _Old = Annotated[
@@ -21,7 +22,13 @@ _All = Annotated[
 ]
 
 
-def diff(old: _Old, new: _New, as_json: JsonOption = False, list_all: _All = False) -> None:
+def diff(
+    old: _Old,
+    new: _New,
+    dialect: DialectOption = None,
+    as_json: JsonOption = False,
+    list_all: _All = False,
+) -> None:
     """Show what changes from one network to another; exit with 1 if anything it computes does.
 
     Layers removed, added and changed; shapes, parameters and FLOPs; which of the old network's
@@ -32,7 +39,8 @@ def diff(old: _Old, new: _New, as_json: JsonOption = False, list_all: _All = Fal
     from yolo_gp.graph import read_graph
     from yolo_gp.zoo import find_cfg
 
-    graphs = [read_graph(find_cfg(cfg, visible_cache())) for cfg in (old, new)]
+    paths = [find_cfg(cfg, visible_cache()) for cfg in (old, new)]
+    graphs = [read_graph(path, dialect=parse_dialect(dialect)) for path in paths]
     for graph in graphs:
         print_warnings(graph.warnings)
     found = network_difference(*graphs)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yolo_gp.cli.flags import CfgArgument, JsonOption, print_warnings
+from yolo_gp.cli.flags import CfgArgument, DialectOption, JsonOption, print_warnings
 from yolo_gp.cli.zoo_files import visible_cache
+from yolo_gp.dialect import parse_dialect
 from yolo_gp.errors import ExitCode, YoloGpError
 
 if TYPE_CHECKING:
@@ -21,7 +22,12 @@ WeightsArgument = Annotated[
 ]
 
 
-def doctor(cfg: CfgArgument, weights: WeightsArgument, as_json: JsonOption = False) -> None:
+def doctor(
+    cfg: CfgArgument,
+    weights: WeightsArgument,
+    dialect: DialectOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say whether weights fit a cfg, or why not.
 
     Names the first layer that does not fit, and guesses why. Exits with 0 if they fit, with 4
@@ -36,7 +42,7 @@ def doctor(cfg: CfgArgument, weights: WeightsArgument, as_json: JsonOption = Fal
     from yolo_gp.zoo import find_cfg, pretrained_models
 
     path = find_cfg(cfg, visible_cache())
-    graph = read_graph(path)
+    graph = read_graph(path, dialect=parse_dialect(dialect))
     print_warnings(graph.warnings)
     published = {name: model.weights.bytes or 0 for name, model in pretrained_models().items()}
     found = diagnose(graph, weights, Alternatives(_others(path, weights), published))

@@ -36,6 +36,15 @@ WeightsOption = Annotated[
         "model; by default the pretrained weights that belong to the cfg.",
     ),
 ]
+DialectOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dialect",
+        metavar="darknet|yolor",
+        help="Whose language the cfg is in: Darknet's, or that of the torch code of YOLOR and "
+        "PyTorch_YOLOv4. By default what its sections tell.",
+    ),
+]
 NamesOption = Annotated[
     Path | None, typer.Option("--names", help="File with one class name a line.")
 ]
@@ -64,6 +73,16 @@ SizeOption = Annotated[
         "--size",
         metavar="HxW",
         help="Network input, height x width in pixels; the cfg's by default.",
+    ),
+]
+RandomWeightsOption = Annotated[
+    bool, typer.Option("--random-weights", help="Run untrained, to try things out.")
+]
+SourcesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Image, video, folder, glob, URL, camera number, or - for a list on stdin.",
     ),
 ]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images per forward pass.")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from yolo_gp.errors import DataError, ExitCode, UsageError, YoloGpError
-from yolo_gp.files import os_reason, replacing
+from yolo_gp.errors import ExitCode, UsageError, YoloGpError
+from yolo_gp.files import rewrite
 
 _Files = Annotated[
     list[str],
@@ -73,13 +72,7 @@ def _write(file: str, content: bytes, formatted: bytes) -> None:
     if file == _STDIN:
         _print_bytes([formatted])
     elif formatted != content:
-        path = Path(file).resolve()  # a link goes on pointing to the file
-        try:
-            with replacing(path) as target:
-                target.write(formatted)
-                shutil.copymode(path, target.name)
-        except OSError as error:
-            raise DataError(f"cannot write {file}: {os_reason(error)}") from error
+        rewrite(Path(file), formatted)
 
 
 def _report(file: str, *, check: bool, diff: bool) -> None:

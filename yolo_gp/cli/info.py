@@ -6,6 +6,7 @@ import json
 
 from yolo_gp.cli.flags import (
     CfgArgument,
+    DialectOption,
     JsonOption,
     SizeOption,
     StrictOption,
@@ -13,11 +14,13 @@ from yolo_gp.cli.flags import (
     print_warnings,
 )
 from yolo_gp.cli.zoo_files import visible_cache
+from yolo_gp.dialect import parse_dialect
 
 
 def info(
     cfg: CfgArgument,
     size: SizeOption = None,
+    dialect: DialectOption = None,
     strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -26,6 +29,11 @@ def info(
     from yolo_gp.graph import read_graph
     from yolo_gp.zoo import find_cfg
 
-    graph = read_graph(find_cfg(cfg, visible_cache()), input_size=parse_size(size), strict=strict)
+    graph = read_graph(
+        find_cfg(cfg, visible_cache()),
+        input_size=parse_size(size),
+        strict=strict,
+        dialect=parse_dialect(dialect),
+    )
     print_warnings(graph.warnings)
     print(json.dumps(layer_data(graph)) if as_json else layer_table(graph))

@@ -9,6 +9,7 @@ import typer
 
 from yolo_gp import __version__
 from yolo_gp.cli.analyze import analyze
+from yolo_gp.cli.classify import classify
 from yolo_gp.cli.compare import compare
 from yolo_gp.cli.convert import convert
 from yolo_gp.cli.data import data
@@ -34,6 +35,7 @@ app = typer.Typer(
     help="Compile Darknet cfg files to torch, look at them, run them.",
 )
 app.command()(detect)
+app.command()(classify)
 app.command()(val)
 app.command()(train)
 app.command()(study)

@@ -12,6 +12,7 @@ import typer
 
 from yolo_gp.cli.flags import (
     CfgOption,
+    DialectOption,
     NamesOption,
     OfflineOption,
     SizeOption,
@@ -99,6 +100,7 @@ def train(
     workers: WorkersOption = 2,
     cache: CacheOption = "none",
     seed: SeedOption = 0,
+    dialect: DialectOption = None,
     strict: StrictOption = False,
     save_dir: SaveDirOption = None,
     resume: ResumeOption = None,

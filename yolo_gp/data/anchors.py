@@ -46,11 +46,15 @@ def box_sizes(
     dataset: AnnotatedDataset,
     size: tuple[int, int],
     *,
+    letter_box: bool = False,
     advance: Callable[[int], object] | None = None,
 ) -> Sizes:
-    """(T, 2) of all boxes, their images resized to (height, width) = `size` without letterbox.
+    """(T, 2) of all boxes, their images resized to (height, width) = `size`.
 
     Crowds, difficult objects and boxes without area are left out.
+
+    Args:
+        letter_box: images keep their aspect ratio.
 
     Raises:
         DataError: annotations, or the size of an image, cannot be read.
@@ -62,7 +66,8 @@ def box_sizes(
         truth = to_ground_truth(dataset.annotations(index, image), image, masks=False)
         wh = truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]
         wanted = ~truth.ignored & (wh > 0).all(axis=1)
-        found.append(wh[wanted] * (size[1] / image[1], size[0] / image[0]))
+        factors = size[1] / image[1], size[0] / image[0]
+        found.append(wh[wanted] * ((min(factors),) * 2 if letter_box else factors))
         if advance:
             advance(1)
     return np.concatenate(found)

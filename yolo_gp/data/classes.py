@@ -49,7 +49,7 @@ def matched_to(dataset: AnnotatedDataset, names: tuple[str, ...]) -> AnnotatedDa
             raise DataError(_disagreement(dataset, names))
         kept = theirs if are_numbers(names) else names
         return _Matched(dataset, kept, dataset.category_ids, range(len(names)))
-    ours, keys = list(map(_key, names)), list(map(_key, theirs))
+    ours, keys = list(map(name_key, names)), list(map(name_key, theirs))
     if ours == keys:
         return _Matched(dataset, names, dataset.category_ids, range(len(names)))
     unequal = set(keys) - set(ours) if not dataset.lists_classes else set(keys) ^ set(ours)
@@ -62,7 +62,8 @@ def matched_to(dataset: AnnotatedDataset, names: tuple[str, ...]) -> AnnotatedDa
     return _Matched(dataset, names, category_ids, [ours.index(key) for key in keys])
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """What is equal for two spellings of a class name."""
     plain = "".join(character for character in name.casefold() if character not in " _-\t")
     return _COCO_SPELLINGS.get(plain, plain)
 
@@ -123,13 +124,13 @@ class _Matched:
 def _disagreement(dataset: AnnotatedDataset, names: tuple[str, ...]) -> str:
     """The two lists side by side, and what each side lacks."""
     theirs = dataset.class_names
-    ours, keys = set(map(_key, names)), set(map(_key, theirs))
+    ours, keys = set(map(name_key, names)), set(map(name_key, theirs))
     width = max(len("data"), *map(len, theirs))
     rows = itertools.zip_longest(theirs, names, fillvalue="")
     lines = [f"  {'':>4} {'data':<{width}}  model"]
     lines += [f"  {n:>4} {a:<{width}}  {b}".rstrip() for n, (a, b) in enumerate(rows)]
-    only_data = [name for name in theirs if _key(name) not in ours]
-    only_model = [name for name in names if _key(name) not in keys]
+    only_data = [name for name in theirs if name_key(name) not in ours]
+    only_model = [name for name in names if name_key(name) not in keys]
     head = f"the classes of {dataset.name} ({len(theirs)}) are not the model's ({len(names)})"
     parts = [head, *lines]
     if are_numbers(theirs) or are_numbers(names):

@@ -96,17 +96,22 @@ def prepare(
     Raises:
         DataError: the array is no 8-bit image or holds no pixel.
     """
-    if image.ndim != 3 or image.dtype != np.uint8 or not image.size:
-        raise DataError(
-            f"an image must be an array of shape (height, width, channels) and type uint8 with "
-            f"at least one pixel; this one has shape {image.shape} and type {image.dtype}"
-        )
+    require_image(image)
     placement = place((image.shape[0], image.shape[1]), size, preset, stride)
     resized = _RESIZERS[preset.interpolation](image, *placement.scaled_size)
     canvas = np.full((image.shape[2], *placement.network_size), preset.fill, dtype=np.float32)
     (top, left), (height, width) = placement.offset, placement.scaled_size
     canvas[:, top : top + height, left : left + width] = resized.transpose(2, 0, 1)
     return torch.from_numpy(canvas), placement
+
+
+def require_image(image: NDArray[np.uint8]) -> None:
+    """Raise a DataError unless the array is an 8-bit image (H, W, C) with at least one pixel."""
+    if image.ndim != 3 or image.dtype != np.uint8 or not image.size:
+        raise DataError(
+            f"an image must be an array of shape (height, width, channels) and type uint8 with "
+            f"at least one pixel; this one has shape {image.shape} and type {image.dtype}"
+        )
 
 
 def resize_darknet(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
@@ -116,15 +121,35 @@ def resize_darknet(image: NDArray[np.uint8], height: int, width: int) -> NDArray
     and Darknet leaves out the second of the two rows it mixes there.  Source: darknet.md 5.2,
     Darknet src/image.c resize_image.
     """
-    columns = _corner_aligned(image.shape[1], width)
-    columns.first[-1] = image.shape[1] - 1  # also for width 1, which takes the last column
-    columns.fraction[-1] = 0
-    rows = _corner_aligned(image.shape[0], height)
-    second_weight = rows.fraction.copy()
-    second_weight[-1] = 0
-    read, rows = _rows_wanted(image, rows)
-    values = _down(_across(read, columns, _LEVELS), rows, second_weight)
-    return values.reshape(height, width, -1)
+    return resize_darknet_at(image, (height, width), np.arange(height), np.arange(width))
+
+
+def resize_darknet_at(
+    image: NDArray[np.uint8],
+    size: tuple[int, int],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+) -> NDArray[np.float32]:
+    """Some rows and columns of `resize_darknet`'s result; the others cost nothing.
+
+    Args:
+        size: (height, width) of the whole resized image.
+        rows: (h,) numbers of rows of the resized image, in any order, also repeated.
+        columns: (w,) numbers of its columns, likewise.
+
+    Returns:
+        (h, w, C) in 0..1.
+    """
+    (height, width), (source_height, source_width) = size, image.shape[:2]
+    across = _corner_aligned(source_width, width, columns)
+    across.first[columns == width - 1] = source_width - 1  # also where width is 1
+    across.fraction[columns == width - 1] = 0
+    down = _corner_aligned(source_height, height, rows)
+    second_weight = down.fraction.copy()
+    second_weight[rows == height - 1] = 0
+    read, down = _rows_wanted(image, down)
+    values = _down(_across(read, across, _LEVELS), down, second_weight)
+    return values.reshape(len(rows), len(columns), -1)
 
 
 def resize_bilinear(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
@@ -157,13 +182,16 @@ class _Taps(NamedTuple):
     fraction: NDArray[np.float32]
 
 
-def _corner_aligned(source: int, target: int) -> _Taps:
+def _corner_aligned(source: int, target: int, wanted: NDArray[np.intp]) -> _Taps:
     """Taps that map the first and last pixel's centres onto each other, in float32.
 
     A single target pixel reads source pixel 0; Darknet divides 0 by 0 there.
+
+    Args:
+        wanted: numbers of the target pixels.
     """
     scale = np.float32(source - 1) / np.float32(max(target - 1, 1))
-    return _taps(np.arange(target, dtype=np.float32) * scale, source)
+    return _taps(wanted.astype(np.float32) * scale, source)
 
 
 def _edge_aligned(source: int, target: int) -> _Taps:

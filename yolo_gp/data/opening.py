@@ -75,7 +75,7 @@ def _open_folder(folder: Path, split: str, masks: bool) -> AnnotatedDataset:
     annotations = folder / "annotations" / f"instances_{split}.json"
     if annotations.is_file() and not (folder / "labels").is_dir():
         return CocoDataset(annotations, masks=masks)
-    listed = _names_in(folder)
+    listed = names_in(folder)
     if (folder / "Annotations").is_dir() or any(folder.glob("*.xml")):
         return VocDataset(find_voc(folder, split), listed or None, masks=masks)
     yamls = [file for file in sorted(folder.glob("*.y*ml")) if yaml_splits(file)]
@@ -109,7 +109,11 @@ def _image_folder(folder: Path, split: str) -> Path:
     if base == images and parts:
         raise DataError(f"{images} has no {split}\nexpected: one of its parts, {', '.join(parts)}")
     _refuse_coco(folder)
-    raise DataError(f"{folder} holds no data set of a known format\n{_KINDS}")
+    classes = [part for part in parts if any(is_image(p.name) for p in (base / part).iterdir())]
+    text = f"{folder} holds no data set of a known format\n{_KINDS}"
+    if classes:
+        text += f"\nhelp: folders of images alone, such as {classes[0]}, are for classifiers"
+    raise DataError(text)
 
 
 def _refuse_coco(folder: Path) -> None:
@@ -127,8 +131,12 @@ def _require_labels(folder: Path, found: ImageList) -> None:
     raise DataError(f"{folder} holds images without labels; looked for {looked}\n{_KINDS}")
 
 
-def _names_in(folder: Path) -> tuple[str, ...]:
-    """The class names in the folder's one .names file or its classes.txt; empty without."""
+def names_in(folder: Path) -> tuple[str, ...]:
+    """The class names in the folder's one .names file or its classes.txt; empty without.
+
+    Raises:
+        DataError: there are several .names files, or the file cannot be read.
+    """
     files = sorted(folder.glob("*.names")) or [folder / "classes.txt"]
     if len(files) > 1:
         there = ", ".join(file.name for file in files)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from yolo_gp.analysis.gradient_paths import LayerPaths
 from yolo_gp.analysis.path_tables import Analysis, format_timestamps
-from yolo_gp.drawing.layout import BOX_WIDTH, BoxHeights, Layout, lay_out
+from yolo_gp.drawing.layout import BOX_WIDTH, BoxSizes, Layout, lay_out
 from yolo_gp.drawing.lighting import layer_times, light
 from yolo_gp.drawing.palette import (
     FEATURE,
@@ -33,7 +33,7 @@ from yolo_gp.drawing.svg import (
 from yolo_gp.drawing.titles import fit_timestamps, text_width
 from yolo_gp.graph import Graph
 
-TWO_LINES = BoxHeights(learned=34.0)
+TWO_LINES = BoxSizes(learned=34.0)
 _HEAD = 74.0  # title and legend
 _LEGEND_LINE = 61.0
 _LEAST_WIDTH = 720.0

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from yolo_gp.drawing.placing import Grid, place
 from yolo_gp.drawing.routing import Route, Routes, find_routes, port_offset
-from yolo_gp.drawing.stages import Stages, Vertex, find_stages, vertices
-from yolo_gp.drawing.titles import channels_title, layer_tip, layer_title
+from yolo_gp.drawing.scheme import Role, Scheme, Thing, scheme
+from yolo_gp.drawing.stages import Stages, find_stages
+from yolo_gp.drawing.titles import channels_title
 from yolo_gp.graph import Graph
-from yolo_gp.layers.channel_flow import Mixes
-from yolo_gp.nodes import INPUT, Node
+from yolo_gp.shapes import FeatureShape
 
 BOX_WIDTH = 160.0
-_LABELS = 74.0  # room for the names of bands, left of everything
+_LABELS = 88.0  # room for the names of bands, left of everything
 _MARGIN = 12.0
 _LANE = 6.0  # between tracks
 _BESIDE = 10.0  # between a box and the nearest track
@@ -32,16 +32,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A layer, the input image, or the loss of a network without heads.
+    """A thing of a scheme in its place.
 
     Fields:
-        index: of the layer; -1 for the input, the number of layers for the loss.
-        number: the section's number as written; empty for input and loss.
-        title: what it does.
+        index, number, title: as of the thing.
         channels: of its map.
         tip: all of that in one line.
+        role: what it does, as colours show it.
         learned: it is a weight layer.
-        head: losses are here.
     """
 
     index: int
@@ -52,9 +50,15 @@ class Box:
     number: str
     title: str
     channels: str
+    shape: FeatureShape | None
     tip: str
+    role: Role
     learned: bool
-    head: bool
+
+    @property
+    def head(self) -> bool:
+        """Losses are here."""
+        return self.role == "head"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,33 +127,34 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class BoxHeights:
-    """How high boxes are, in pixels.
+class BoxSizes:
+    """How large boxes are, in pixels.
 
     Fields:
-        learned: of weight layers.
-        other: of everything else.
+        learned, other: heights of weight layers, of everything else.
+        width: of all.
     """
 
     learned: float = 22.0
     other: float = 18.0
+    width: float = BOX_WIDTH
 
 
 FOLD = 48  # a residual stage of sixteen blocks stays in one piece
 
 
-def lay_out(graph: Graph, heights: BoxHeights | None = None, fold: int = FOLD) -> Layout:
-    """Lay a network out. Pure: equal graphs give equal layouts.
+def lay_out(network: Graph | Scheme, sizes: BoxSizes | None = None, fold: int = FOLD) -> Layout:
+    """Lay a network out. Pure: equal networks give equal layouts.
 
     Args:
         fold: a stage of more rows than this goes on at its top, in further columns.
     """
-    things = vertices(graph)
-    stages = find_stages(things)
-    grid = place(things, stages, fold)
-    edges = [(source, thing.index) for thing in things for source in thing.sources]
+    shown = network if isinstance(network, Scheme) else scheme(network)
+    stages = find_stages(shown.things)
+    grid = place(shown.things, stages, fold)
+    edges = [(source, thing.index) for thing in shown.things for source in thing.sources]
     routes = find_routes(grid, edges)
-    return _Drafter(graph, things, stages, grid, routes, heights or BoxHeights()).draft()
+    return _Drafter(shown, stages, grid, routes, sizes or BoxSizes()).draft()
 
 
 class _Drafter:
@@ -157,21 +162,19 @@ class _Drafter:
 
     def __init__(
         self,
-        graph: Graph,
-        things: Sequence[Vertex],
+        shown: Scheme,
         stages: Stages,
         grid: Grid,
         routes: Routes,
-        heights: BoxHeights,
+        sizes: BoxSizes,
     ) -> None:
-        self._graph = graph
-        self._things = things
+        self._things = shown.things
+        self._input_size = shown.input_size
         self._stages = stages
         self._grid = grid
         self._routes = routes
-        self._heights = heights
-        self._learned = {node.index for node in graph.nodes if _is_learned(node)}
-        self._groups = _groups(graph, grid)
+        self._sizes = sizes
+        self._groups = _groups(shown.things, grid)
         self._columns, self._gutters = self._horizontal()
         self._rows, self._channels = self._vertical()
 
@@ -198,15 +201,15 @@ class _Drafter:
             x += beside
             if column < self._grid.columns:
                 columns.append(x)
-                x += BOX_WIDTH
+                x += self._sizes.width
         return columns, gutters
 
     def _vertical(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         """(top, height) of the rows; (first track, bottom end) of the channels."""
-        heights = [self._heights.other] * self._grid.rows
+        heights = [self._sizes.other] * self._grid.rows
         for thing in self._things:
             row, _ = self._grid.places[thing.index]
-            heights[row] = max(heights[row], self._height(thing.index))
+            heights[row] = max(heights[row], self._height(thing))
         labelled = {min(self._grid.places[i][0] for i in members) for _, members in self._groups}
         y = 0.0
         rows, channels = [], []
@@ -220,50 +223,36 @@ class _Drafter:
                 y += heights[row]
         return rows, channels
 
-    def _height(self, index: int) -> float:
-        return self._heights.learned if index in self._learned else self._heights.other
+    def _height(self, thing: Thing) -> float:
+        return self._sizes.learned if thing.learned else self._sizes.other
 
-    def _box(self, thing: Vertex) -> Box:
+    def _box(self, thing: Thing) -> Box:
         row, column = self._grid.places[thing.index]
         top, room = self._rows[row]
-        height = self._height(thing.index)
-        number, title, channels, tip = self._words(thing)
+        height = self._height(thing)
+        _, band, _ = self._grid.parts[thing.index]
+        is_loss = thing.role == "end" and bool(thing.edges)
         return Box(
             index=thing.index,
             x=self._columns[column],
             y=top + (room - height) / 2,
-            width=BOX_WIDTH,
+            width=self._sizes.width,
             height=height,
-            number=number,
-            title=title,
-            channels=channels,
-            tip=tip,
-            learned=thing.index in self._learned,
-            head=thing.head,
+            number=thing.number,
+            title=thing.title,
+            channels="" if is_loss else channels_title(thing.shape, self._stages.sizes[band]),
+            shape=None if is_loss else thing.shape,
+            tip=thing.tip,
+            role=thing.role,
+            learned=thing.learned,
         )
-
-    def _words(self, thing: Vertex) -> tuple[str, str, str, str]:
-        """Number, title, channels and tip."""
-        if thing.index == INPUT:
-            shape = self._graph.input_shape
-            return "", "input", str(shape.channels), f"input: {shape}"
-        if thing.index == len(self._graph.nodes):
-            return "", "loss", "", "loss"
-        node = self._graph.nodes[thing.index]
-        _, band, _ = self._grid.parts[thing.index]
-        channels = channels_title(node.output_shape, self._stages.sizes[band])
-        return str(node.written), layer_title(node), channels, layer_tip(node)
 
     def _wires(self) -> Iterator[Wire]:
         for thing in self._things:
-            for number, source in enumerate(thing.sources):
-                edge = (source, thing.index)
-                points = self._points(*edge, self._routes.of[edge])
-                yield Wire(*edge, number, self._is_detached(thing.index, number), points)
-
-    def _is_detached(self, target: int, number: int) -> bool:
-        nodes = self._graph.nodes
-        return target < len(nodes) and nodes[target].inputs[number].detached
+            for number, edge in enumerate(thing.edges):
+                ends = (edge.source, thing.index)
+                points = self._points(*ends, self._routes.of[ends])
+                yield Wire(*ends, number, edge.detached, points)
 
     def _points(self, source: int, target: int, route: Route) -> tuple[Point, ...]:
         start, end = self._port(source, route.leaves, "out"), self._port(target, route.enters, "in")
@@ -290,7 +279,7 @@ class _Drafter:
         for size, (top, bottom) in zip(
             self._stages.sizes, itertools.pairwise(borders), strict=True
         ):
-            yield Band(top, bottom - top, size, _stride(self._graph, size))
+            yield Band(top, bottom - top, size, _stride(self._input_size, size))
 
     def _frames(self) -> Iterator[Frame]:
         for name, members in self._groups:
@@ -307,29 +296,24 @@ class _Drafter:
             )
 
 
-def _is_learned(node: Node) -> bool:
-    flow = node.layer.channel_flow(node.input_shapes, node.output_shape)
-    return any(isinstance(way, Mixes) and way.learned for way in flow)
-
-
-def _stride(graph: Graph, size: tuple[int, int]) -> tuple[int, int] | None:
-    (height, width), (rows, columns) = graph.input_shape.size, size
+def _stride(input_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int] | None:
+    (height, width), (rows, columns) = input_size, size
     if height % rows or width % columns:
         return None
     return height // rows, width // columns
 
 
-def _groups(graph: Graph, grid: Grid) -> list[tuple[str, list[int]]]:
+def _groups(things: Sequence[Thing], grid: Grid) -> list[tuple[str, list[int]]]:
     """(name, indices) of the layers that a frame can hold: of one macro, with no others between."""
-    by_part: dict[tuple[int, tuple[int, int, int]], list[int]] = {}
-    for node in graph.nodes:
-        by_part.setdefault((node.written, grid.parts[node.index]), []).append(node.index)
-    found = []
-    for (written, _), members in by_part.items():
-        if len(members) > 1 and not _encloses_others(grid, members):
-            kind = graph.nodes[members[0]].layer.span.text.strip("[]")
-            found.append((f"{written} {kind}", members))
-    return found
+    by_part: dict[tuple[str, tuple[int, int, int]], list[int]] = {}
+    for thing in things:
+        if thing.group is not None:
+            by_part.setdefault((thing.group, grid.parts[thing.index]), []).append(thing.index)
+    return [
+        (name, members)
+        for (name, _), members in by_part.items()
+        if len(members) > 1 and not _encloses_others(grid, members)
+    ]
 
 
 def _encloses_others(grid: Grid, members: Sequence[int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 _STOPS = (
     (0xE8, 0x6A, 0x00),  # orange
@@ -17,6 +18,22 @@ SOURCE = "#00856f"
 FEATURE = "#0072b2"
 NETWORKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")
 """Of the networks that a plot compares; after Okabe and Ito."""
+
+ROLES: Mapping[str, tuple[str, str]] = {
+    "end": ("#fdf6d8", "#b59a00"),
+    "learned": ("#dfeaf6", "#0072b2"),
+    "sum": ("#fdeacb", "#e08a00"),
+    "join": ("#d9f0e6", "#009e73"),
+    "resize": ("#f4e2ed", "#b4558f"),
+    "plain": ("#ffffff", "#8a8f98"),
+    "macro": ("#cfe9fa", "#2f9bd8"),
+    "head": ("#33383f", "#000000"),
+    "outside": ("#f3f3f1", "#c9c9c4"),
+}
+"""(fill, bar) of boxes by what they do; after Okabe and Ito. The words on a box say it too."""
+
+SKIPS = ("#c24d00", "#5b2a86", "#1f6feb", "#7a5b00", "#b5387d", "#222222")
+"""Of edges that go round other layers, by turns: each dark enough for a thin line on paper."""
 
 
 def timestamp_colour(timestamp: int, last: int) -> str:

@@ -1,4 +1,4 @@
-"""Rows and columns: a place on a grid for every vertex, by cell."""
+"""Rows and columns: a place on a grid for every thing, by cell."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from yolo_gp.drawing.stages import Cell, Stages, Vertex
+from yolo_gp.drawing.scheme import Thing
+from yolo_gp.drawing.stages import Cell, Stages
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A place for every vertex. Rows count from the top, columns from the left.
+    """A place for every thing. Rows count from the top, columns from the left.
 
     Fields:
-        places: (row, column) by index of the vertex; no two are equal.
+        places: (row, column) by index of the thing; no two are equal.
         bands: (first row, end) of each band.
         rows, columns: how many there are.
-        upward: indices of the vertices in upward legs.
+        upward: indices of the things in upward legs.
         parts: (leg, band, part of a folded cell) by index.
     """
 
@@ -32,7 +33,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A cell with its vertices in place, counted from its own corner, downwards."""
+    """A cell with its things in place, counted from its own corner, downwards."""
 
     cell: Cell
     places: dict[int, tuple[int, int]]
@@ -41,10 +42,10 @@ class _Block:
     columns: int
 
 
-def place(things: Sequence[Vertex], stages: Stages, fold: int) -> Grid:
-    """Put every vertex on the grid.
+def place(things: Sequence[Thing], stages: Stages, fold: int) -> Grid:
+    """Put every thing on the grid.
 
-    Within a cell a vertex stands below all that it reads; a chain of layers keeps its column.
+    Within a cell a thing stands below all that it reads; a chain of layers keeps its column.
     Upward legs are mirrored.
 
     Args:
@@ -115,13 +116,13 @@ def _folds(rows: Mapping[int, int], reads: Mapping[int, Sequence[int]], fold: in
     """The first rows of the parts of a cell: about equal, and where few maps go on."""
     count = 1 + max(rows.values())
     parts = math.ceil(count / fold)
-    reach = dict(rows)  # the last row that reads each vertex
+    reach = dict(rows)  # the last row that reads each thing
     for index, sources in reads.items():
         for source in sources:
             reach[source] = max(reach[source], rows[index])
 
     def cut(row: int) -> int:
-        """How many vertices above that row are read in it or below."""
+        """How many things above that row are read in it or below."""
         return sum(rows[index] < row <= last for index, last in reach.items())
 
     starts = [0]
@@ -140,7 +141,7 @@ def _rows(members: Sequence[int], reads: Mapping[int, Sequence[int]]) -> dict[in
 
 
 def _chains(members: Sequence[int], reads: Mapping[int, Sequence[int]]) -> list[list[int]]:
-    """The longest way through the vertices, then the longest through the rest, and so on."""
+    """The longest way through the things, then the longest through the rest, and so on."""
     left = list(members)
     chains = []
     while left:

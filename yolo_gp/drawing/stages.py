@@ -10,41 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from yolo_gp.graph import Graph
-from yolo_gp.layers.base import Head
+from yolo_gp.drawing.scheme import Thing
 
 _DETOUR = 4
 """A side way of at most so many layers that returns to the map it left stays in its cell: squeeze
-and excitation goes over a map of one pixel, an elastic block over one of half the size."""
-
-
-@dataclass(frozen=True, slots=True)
-class Vertex:
-    """A thing to draw: a layer, the input image, or the loss of a network without heads.
-
-    Fields:
-        index: the layer's number; -1 for the input, the number of layers for the loss.
-        size: (height, width) of its map.
-        sources: indices of the vertices that it reads, in order.
-    """
-
-    index: int
-    size: tuple[int, int]
-    sources: tuple[int, ...]
-    head: bool = False
-
-
-def vertices(graph: Graph) -> list[Vertex]:
-    """The input, the layers in file order and, in a network without heads, the loss."""
-    found = [Vertex(-1, graph.input_shape.size, ())]
-    for node in graph.nodes:
-        sources = tuple(edge.source for edge in node.inputs)
-        head = isinstance(node.layer, Head)
-        found.append(Vertex(node.index, node.output_shape.size, sources, head))
-    if not graph.heads:
-        last = len(graph.nodes) - 1
-        found.append(Vertex(last + 1, graph.nodes[last].output_shape.size, (last,)))
-    return found
+and excitation goes over a map of one pixel, an elastic block over one of half the size. A thing
+that reads nothing stands with its first reader, whatever its own size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +26,7 @@ class Cell:
         band: numbered from 0, the largest maps first.
         leg: numbered from 0, left to right.
         upward: the leg goes from small maps to large ones.
-        members: indices of vertices, ascending.
+        members: indices of things, ascending.
     """
 
     band: int
@@ -70,7 +41,7 @@ class Stages:
 
     Fields:
         sizes: (height, width) of each band.
-        cells: every vertex is in exactly one.
+        cells: every thing is in exactly one.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -79,13 +50,20 @@ class Stages:
 
 @dataclass(slots=True)
 class _Region:
-    """A cell in the making: connected layers of one map size, and where they branched off."""
+    """A cell in the making: connected layers of one map size, and where they branched off.
+
+    Fields:
+        layers: how many it has, those of macros counted one by one.
+        is_loose: nothing in it reads anything, but it is not the network's input.
+    """
 
     number: int
     size: tuple[int, int]
     parent: _Region | None
     members: list[int] = field(default_factory=list)
+    layers: int = 0
     has_head: bool = False
+    is_loose: bool = False
     absorbed_by: _Region | None = None
 
     @property
@@ -98,8 +76,8 @@ class _Region:
         return self.size[0] * self.size[1]
 
 
-def find_stages(things: Sequence[Vertex]) -> Stages:
-    """Sort vertices, as `vertices` gives them, into cells."""
+def find_stages(things: Sequence[Thing]) -> Stages:
+    """Sort the things of a scheme into cells."""
     regions = _Regions()
     for thing in things:
         regions.add(thing)
@@ -110,7 +88,7 @@ def find_stages(things: Sequence[Vertex]) -> Stages:
 
 
 class _Regions:
-    """Vertices by region. A layer stays where it reads a map of its own size, else it moves on."""
+    """Things by region. A layer stays where it reads a map of its own size, else it moves on."""
 
     def __init__(self) -> None:
         self._of: dict[int, _Region] = {}
@@ -121,22 +99,25 @@ class _Regions:
         found = {region.number: region for region in self._of.values()}
         return [found[number] for number in sorted(found)]
 
-    def add(self, thing: Vertex) -> None:
+    def add(self, thing: Thing) -> None:
         read = [self._of[source] for source in thing.sources]
         region = self._place(thing, read)
+        region.is_loose = not thing.sources and thing.role != "end"
         for other in {other.number: other for other in read}.values():
-            if other.parent and other.parent.alive is region and _is_detour(other):
+            leaves = other.parent is not None and other.parent.alive is region
+            if other is not region and (other.is_loose or (leaves and _is_detour(other))):
                 self._absorb(other, region)
         region.members.append(thing.index)
+        region.layers += thing.layers
         region.has_head |= thing.head
         self._of[thing.index] = region
 
-    def _place(self, thing: Vertex, read: list[_Region]) -> _Region:
+    def _place(self, thing: Thing, read: list[_Region]) -> _Region:
         if not read:
             return self._open(thing.size, None)
         same = [region for region in read if region.size == thing.size]
         if same:
-            return max(same, key=lambda region: region.number)
+            return max(same, key=lambda region: (not region.is_loose, region.number))
         latest = max(read, key=lambda region: region.number)
         if latest.parent and latest.parent.alive.size == thing.size and _is_detour(latest):
             return latest.parent.alive
@@ -152,14 +133,17 @@ class _Regions:
     def _absorb(self, detour: _Region, region: _Region) -> None:
         """Let a detour's layers belong to the region; the next one like it is another."""
         detour.absorbed_by = region
+        if region.parent is detour:
+            region.parent = None
         region.members.extend(detour.members)
+        region.layers += detour.layers
         for index in detour.members:
             self._of[index] = region
         self._onward.pop((region.number, detour.size), None)
 
 
 def _is_detour(region: _Region) -> bool:
-    return len(region.members) <= _DETOUR and not region.has_head
+    return region.layers <= _DETOUR and not region.has_head
 
 
 class _Legs:

@@ -18,6 +18,7 @@ _OUTLINE = "#7d8794"
 _TITLE_SIZE, NOTE_SIZE, _BAND_SIZE = 10.5, 9.0, 11.0
 _BAND_REPEAT = 600  # a high band says its size again after so many pixels
 _CORNER = 4.0
+_BAR = 4.0
 _ARROW = 3.0
 
 
@@ -30,6 +31,7 @@ class BoxMark:
         outline: colour; drawn thick.
         dashed: the outline is.
         note, aside: a second line of words, from the left and from the right.
+        bar: colour of a bar at its left end.
     """
 
     fill: str | None = None
@@ -37,6 +39,7 @@ class BoxMark:
     dashed: bool = False
     note: str = ""
     aside: str = ""
+    bar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,16 @@ class Marks:
         boxes: by index.
         wires: colours, by (target, input).
         faded: everything else is pale.
+        wire_width: of coloured wires.
+        detailed: boxes say whole shapes; wires say what they join, and one that crosses another
+            has a pale edge, so that it looks as if it went over it.
     """
 
     boxes: Mapping[int, BoxMark] = field(default_factory=dict)
     wires: Mapping[tuple[int, int], str] = field(default_factory=dict)
     faded: bool = False
+    wire_width: float = 2.2
+    detailed: bool = False
 
 
 def network_group(layout: Layout, marks: Marks | None = None, prefix: str = "") -> ET.Element:
@@ -71,18 +79,33 @@ def network_group(layout: Layout, marks: Marks | None = None, prefix: str = "") 
     lines = ET.SubElement(group, "g", {"fill": "none", "stroke-linejoin": "round"})
     names = {wire: f"{prefix}edge-{place}" for place, wire in enumerate(layout.wires)}
     # lit ones last, so that they lie on top
-    for wire in sorted(names, key=lambda wire: (wire.target, wire.input) in marks.wires):
-        _draw_wire(lines, wire, marks, names[wire])
+    ordered = sorted(names, key=lambda wire: (wire.target, wire.input) in marks.wires)
+    if marks.detailed:
+        ordered.sort(key=lambda wire: (is_bent(wire), wire.source))
+    ends = {box.index: f"{box.number} {box.title}".strip() for box in layout.boxes}
+    for bent, wires in itertools.groupby(ordered, key=lambda wire: (is_bent(wire), wire.source)):
+        members = list(wires)
+        if marks.detailed and bent[0]:
+            _draw_bridge(lines, members)
+        for wire in members:
+            path = _draw_wire(lines, wire, marks, names[wire])
+            if marks.detailed:
+                tip = f"{ends[wire.source]} to {ends[wire.target]}"
+                ET.SubElement(path, "title").text = printable(tip)
     for box in layout.boxes:
         _draw_box(group, box, marks, f"{prefix}layer-{box.index}")
     return group
 
 
-def text(parent: ET.Element, words: str, x: float, y: float, size: float, **looks: str) -> None:
+def text(
+    parent: ET.Element, words: str, x: float, y: float, size: float, **looks: str
+) -> ET.Element:
     """Add words; `y` is the base line. In names of attributes "_" stands for "-"."""
     attributes = {name.replace("_", "-"): value for name, value in looks.items()}
     place = {"x": number(x), "y": number(y), "font-size": number(size)}
-    ET.SubElement(parent, "text", {**place, "fill": INK, **attributes}).text = printable(words)
+    element = ET.SubElement(parent, "text", {**place, "fill": INK, **attributes})
+    element.text = printable(words)
+    return element
 
 
 def number(value: float) -> str:
@@ -118,26 +141,42 @@ def _draw_frame(group: ET.Element, frame: Frame) -> None:
     text(group, frame.name, frame.x + 5, frame.y + 10, NOTE_SIZE, fill=GREY)
 
 
-def _draw_wire(lines: ET.Element, wire: Wire, marks: Marks, name: str) -> None:
+def _draw_bridge(lines: ET.Element, wires: Sequence[Wire]) -> None:
+    """The pale edges of wires from one source, below all of them."""
+    line = "".join(_line(_without_repeats(wire.points)) for wire in wires)
+    looks = {"stroke": PAPER, "stroke-width": "4.5", "stroke-opacity": "0.9"}
+    ET.SubElement(lines, "path", {"class": "bridge", "d": line, **looks})
+
+
+def is_bent(wire: Wire) -> bool:
+    """Whether it goes round other things, rather than straight to the next."""
+    return len(_without_repeats(wire.points)) > 2
+
+
+def _draw_wire(lines: ET.Element, wire: Wire, marks: Marks, name: str) -> ET.Element:
     lit = marks.wires.get((wire.target, wire.input))
-    looks = {"stroke": lit or LINE, "stroke-width": "2.2" if lit else "1.1"}
+    looks = {"stroke": lit or LINE, "stroke-width": number(marks.wire_width) if lit else "1.1"}
     if marks.faded and not lit:
         looks["stroke"] = "#d3d3d0"
     if wire.detached:
         looks["stroke-dasharray"] = "2 3"
-    ET.SubElement(lines, "path", {"id": name, "class": "edge", "d": wire_path(wire), **looks})
+    edge = {"id": name, "class": "edge", "d": wire_path(wire)}
+    return ET.SubElement(lines, "path", {**edge, **looks})
 
 
 def wire_path(wire: Wire) -> str:
     """Path data: the line with round corners, and an arrow head at its end."""
     points = _without_repeats(wire.points)
+    return _line(points) + _arrow(points[-2], points[-1])
+
+
+def _line(points: Sequence[Point]) -> str:
     parts = [f"M{_pair(points[0])}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         radius = min(_CORNER, _distance(before, corner) / 2, _distance(corner, after) / 2)
         parts.append(f"L{_pair(_toward(corner, before, radius))}")
         parts.append(f"Q{_pair(corner)} {_pair(_toward(corner, after, radius))}")
-    parts.append(f"L{_pair(points[-1])}")
-    return "".join([*parts, _arrow(points[-2], points[-1])])
+    return "".join([*parts, f"L{_pair(points[-1])}"])
 
 
 def _arrow(before: Point, tip: Point) -> str:
@@ -190,25 +229,39 @@ def _draw_box(group: ET.Element, box: Box, marks: Marks, name: str) -> None:
     if mark.dashed:
         looks["stroke-dasharray"] = "5 3"
     _rectangle(holder, (box.x, box.y, box.width, box.height), looks)
-    _write_words(holder, box, ink, mark)
+    if mark.bar:
+        _rectangle(holder, (box.x, box.y, _BAR, box.height), {"fill": mark.bar, "rx": "2"})
+    _write_words(holder, box, ink, mark, detailed=marks.detailed)
 
 
-def _write_words(holder: ET.Element, box: Box, ink: str, mark: BoxMark) -> None:
+def _write_words(holder: ET.Element, box: Box, ink: str, mark: BoxMark, *, detailed: bool) -> None:
     second = box.learned and (mark.note or mark.aside)
     base = box.y + box.height / 2 + 3.6 - (6.5 if second else 0)
-    left = box.x + 6
+    left, right = box.x + (_BAR + 3 if mark.bar else 6), box.x + box.width - 6
     if box.number:
         text(holder, box.number, left, base, NOTE_SIZE, fill=ink, fill_opacity="0.62")
         left += 22
-    right = box.x + box.width - 6
-    room = right - left - text_width(box.channels, _TITLE_SIZE) - 4
+    channels, size = _shape_words(box, detailed=detailed)
+    room = right - left - text_width(channels, _TITLE_SIZE) - text_width(size, NOTE_SIZE) - 4
     text(holder, fit_words(box.title, _TITLE_SIZE, room), left, base, _TITLE_SIZE, fill=ink)
-    bold = {"font_weight": "bold", "text_anchor": "end"}
-    text(holder, box.channels, right, base, _TITLE_SIZE, fill=ink, **bold)
+    end = {"text_anchor": "end", "fill": ink}
+    if size:
+        shape = text(holder, "", right, base, _TITLE_SIZE, **end)
+        ET.SubElement(shape, "tspan", {"font-weight": "bold"}).text = channels
+        ET.SubElement(shape, "tspan", {"font-size": number(NOTE_SIZE)}).text = size
+    else:
+        text(holder, channels, right, base, _TITLE_SIZE, font_weight="bold", **end)
     if second:
         small = {"class": "note", "fill": ink, "fill_opacity": "0.8"}
         text(holder, mark.note, box.x + 6, base + 13, NOTE_SIZE, **small)
         text(holder, mark.aside, right, base + 13, NOTE_SIZE, text_anchor="end", **small)
+
+
+def _shape_words(box: Box, *, detailed: bool) -> tuple[str, str]:
+    """The channels of a box, and the size to be written behind them."""
+    if not detailed or box.shape is None:
+        return box.channels, ""
+    return str(box.shape.channels), f" x {box.shape.height} x {box.shape.width}"
 
 
 def _rectangle(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from yolo_gp.macros.base import Macro
 from yolo_gp.nodes import Node
 from yolo_gp.shapes import FeatureShape
 
+_HANGING = ("per", "of", "p", "=")  # say nothing without what follows
 _WIDTH = 0.56  # of a character, in ems: the mean over Helvetica's digits and small letters
 
 
@@ -16,11 +18,16 @@ def text_width(text: str, size: float) -> float:
 
 
 def fit_words(text: str, size: float, room: float) -> str:
-    """The text, or as many of its first words as fit into the room; at least one."""
+    """The text, or as much of its beginning as fits into the room: parts before commas, or words.
+
+    At least one word.
+    """
+    while "," in text and text_width(text, size) > room:
+        text = text.rpartition(",")[0]
     words = text.split()
-    while len(words) > 1 and text_width(" ".join(words), size) > room:
+    while len(words) > 1 and (text_width(" ".join(words), size) > room or words[-1] in _HANGING):
         words.pop()
-    return " ".join(words).rstrip(",")
+    return " ".join(words)
 
 
 def layer_title(node: Node) -> str:
@@ -33,6 +40,20 @@ def layer_tip(node: Node) -> str:
     """A layer in one line, such as "layer 5 [convolutional] 3x3/2 leaky: 64 x 208 x 208"."""
     return f"layer {node.written} [{node.layer.kind}] {node.layer.label()}".rstrip() + (
         f": {node.output_shape}"
+    )
+
+
+def macro_title(macro: Macro) -> str:
+    """What a macro is, such as "elan, blocks=2"."""
+    return f"{macro.kind}, {macro.depth_key}={macro.depth}"
+
+
+def macro_tip(macro: Macro, members: Sequence[Node]) -> str:
+    """A macro in one line, such as "section 4 [elan], blocks=2, 9 layers: 64 x 208 x 208"."""
+    last = members[-1]
+    return (
+        f"section {last.written} [{macro.kind}], {macro.depth_key}={macro.depth}, "
+        f"{len(members)} layers: {last.output_shape}"
     )
 
 

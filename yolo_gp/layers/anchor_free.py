@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -17,6 +17,7 @@ from yolo_gp.layers.base import (
 )
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes, Passes
 from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
+from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.nms_keys import parse_nms
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
@@ -43,7 +44,7 @@ class AnchorFree(Head):
 
     `from` names branches of equal height and width, in this order: boxes (4 B, H, W), classes
     (C, H, W) and, with `masks`, coefficients (M, H, W). Other keys: `classes`, `bins` (B, 16),
-    `masks` and `prototypes` (see MaskKeys), `nms_kind` and `beta_nms` as in [yolo].
+    `masks` and `prototypes`, `nms_kind` and `beta_nms` as in [yolo].
 
     Channel s B + b of the boxes is the logit of bin b of side s: left, top, right, bottom. The
     side lies sum_b b softmax_b cells from the cell's centre, (column + 0.5, row + 0.5); a cell is
@@ -56,6 +57,12 @@ class AnchorFree(Head):
 
     kind: ClassVar[str] = "anchor_free"
     ours: ClassVar[bool] = True
+    meanings: ClassVar[Mapping[str, str]] = {
+        "from": "the branches: boxes with 4 `bins` channels, classes with `classes` and, with "
+        "`masks`, coefficients",
+        "bins": "distances that each side is a distribution over, in cells",
+    }
+    reader: ClassVar[Reader] = "yolo-gp"
 
     span: Span
     common: CommonKeys
@@ -85,6 +92,10 @@ class AnchorFree(Head):
     @property
     def nms_rule(self) -> NmsRule:
         return self.nms
+
+    def map_channels(self, classes: int) -> tuple[int, ...]:
+        branches = (_SIDES * self.bins, classes, self.masks.count)[: len(self.layers)]
+        return (*branches, *(self.masks.count,) * len(self.masks.sources))
 
     def sources(self) -> tuple[Reference, ...]:
         return (*self.layers, *self.masks.sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from yolo_gp.errors import Span
@@ -10,6 +11,11 @@ from yolo_gp.rules import Rule
 
 _MAX_ANCHORS = 1024
 _UNSET = 0.5  # what Darknet leaves where the list is absent
+
+ANCHOR_MEANINGS: Mapping[str, str] = {
+    "num": "how many pairs `anchors` lists",
+    "mask": "numbers of the pairs, from 0, that this head uses; all by default",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +39,18 @@ class Anchors:
         return tuple(self.all_wh[index] for index in self.mask)
 
 
+def parse_unmasked_anchors(options: Options) -> Anchors:
+    """Read `num` and `anchors` of a head that predicts with the first `num` of them."""
+    num = options.integer("num", 1, minimum=1, maximum=_MAX_ANCHORS)
+    all_wh = _parse_pairs(options, num, "and so do we")[:num]
+    return Anchors(all_wh, tuple(range(len(all_wh))), options.span, mask_is_default=True)
+
+
 def parse_anchors(options: Options) -> Anchors:
     """Read `num`, `anchors` and `mask`, and report lists that do not fit each other."""
     num = options.integer("num", 1, minimum=1, maximum=_MAX_ANCHORS)
-    all_wh = _parse_pairs(options, num)
+    surplus = "and, for a mask beyond them, past its memory; all are used here"
+    all_wh = _parse_pairs(options, num, surplus)
     mask = options.integers("mask", hash_ends_list=True)
     indices = list(range(num)) if mask is None else [index for index, _ in mask]
     for index, span in mask or []:
@@ -59,7 +73,8 @@ def parse_anchors(options: Options) -> Anchors:
     return Anchors(all_wh, valid, options.span_of("mask"), mask is None)
 
 
-def _parse_pairs(options: Options, num: int) -> tuple[tuple[float, float], ...]:
+def _parse_pairs(options: Options, num: int, surplus: str) -> tuple[tuple[float, float], ...]:
+    """The pairs that `anchors` lists. `surplus` says what becomes of more than `num`."""
     values = options.numbers("anchors", hash_ends_list=True)
     if values is None:
         options.warning(
@@ -88,7 +103,7 @@ def _parse_pairs(options: Options, num: int) -> tuple[tuple[float, float], ...]:
             Rule.SURPLUS_ANCHORS,
             "anchors",
             f"[{options.kind}] anchors lists {len(pairs)} pairs, but num={num}; Darknet reads the "
-            f"first {num} and, for a mask beyond them, past its memory; all are used here",
+            f"first {num} {surplus}",
             help=f"set num={len(pairs)}",
         )
     return pairs

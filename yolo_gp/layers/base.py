@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, TypeGuard, runtime_checkable
 
 from yolo_gp.cost import Cost
 from yolo_gp.detections import Candidates, NmsRule
-from yolo_gp.errors import Span
+from yolo_gp.dialect import Dialect
+from yolo_gp.errors import Span, shown
+from yolo_gp.layers.anchors import Anchors
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.class_tree import ClassTree
+from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.training_keys import SectionTraining, parse_section_training
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
@@ -122,21 +126,28 @@ class CommonKeys:
         dont_load: the section takes nothing from a `.weights` file.
         dont_load_scales: scale, mean and variance of its batch norm are not in the file.
         training: how the section learns.
+        dialect: the one that the file is read in.
+        before_head: the next section is a head that takes the sigmoids itself, whatever its keys
+            say, so that what it reads must be linear.
     """
 
     name: str | None = None
     dont_load: bool = False
     dont_load_scales: bool = False
     training: SectionTraining = field(default_factory=SectionTraining)
+    dialect: Dialect = Dialect.DARKNET
+    before_head: bool = False
 
     @classmethod
-    def parse(cls, options: Options, *, ours: bool) -> CommonKeys:
+    def parse(cls, options: Options, *, ours: bool, before_head: bool = False) -> CommonKeys:
         """Sections of our own (`ours`) have no weights of their own, so they take a name only."""
         name = options.name("name")
         if ours:
-            return cls(name=name)
+            return cls(name=name, dialect=options.dialect)
         return cls(
             name=name,
+            dialect=options.dialect,
+            before_head=before_head,
             dont_load=options.flag("dontload"),
             dont_load_scales=options.flag("dontloadscales"),
             training=parse_section_training(options),
@@ -187,7 +198,16 @@ class Layer(Protocol):
     Fields:
         kind: the section's canonical name.
         ignored: known keys that are skipped, each with the reason.
+        ignored_in: further ones of a dialect.
+        activates_in: dialects in which the kind, a head, takes the sigmoids itself, whatever its
+            keys say.
+        meanings: what each key says, as `yolo-gp reference` prints it: `KEY_MEANINGS` has those
+            that say the same everywhere, every other key of `parse` and `ignored` needs its own.
+        reader: who reads such a section.
+        key_readers: who reads a key, where that is not `reader`.
         training_fields: names of fields that act in training only.
+        width_key: the key of the section that says how many channels its output has; None for a
+            kind that does not choose.
         ours: no Darknet knows the kind, so an unknown key is an error.
         span: where the section's header stands.
         common: the keys that all sections share.
@@ -195,7 +215,13 @@ class Layer(Protocol):
 
     kind: ClassVar[str]
     ignored: ClassVar[Mapping[str, str]] = {}
+    ignored_in: ClassVar[Mapping[Dialect, Mapping[str, str]]] = {}
+    activates_in: ClassVar[frozenset[Dialect]] = frozenset()
+    meanings: ClassVar[Mapping[str, str]] = {}
+    reader: ClassVar[Reader] = "Darknet"
+    key_readers: ClassVar[Mapping[str, Reader]] = {}
     training_fields: ClassVar[frozenset[str]] = frozenset()
+    width_key: ClassVar[str | None] = None
     ours: ClassVar[bool] = False
 
     @property
@@ -210,7 +236,10 @@ class Layer(Protocol):
         ...
 
     def sources(self) -> tuple[Reference, ...]:
-        """The layers it reads, in the order of `inputs` below; by default the previous one."""
+        """The layers it reads, in the order of `inputs` below; by default the previous one.
+
+        A layer that reads none gives one map for all images.
+        """
         return (Reference(-1, self.span),)
 
     def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
@@ -238,7 +267,10 @@ class Layer(Protocol):
         return False
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
-        """The torch module; its forward takes one tensor (N, C, H, W) per input."""
+        """The torch module; its forward takes one tensor (N, C, H, W) per input.
+
+        Without inputs it gives (1, C, H, W).
+        """
         ...
 
     def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
@@ -249,8 +281,24 @@ class Layer(Protocol):
         """Which of the edges around it carry no gradient."""
         return "none"
 
+    def is_loss(self) -> bool:
+        """Whether it is there for training, so that nobody needs to read it."""
+        return False
+
     def is_identity(self) -> bool:
         """Whether its output at inference is its first input, unchanged."""
+        return False
+
+    def starts_as_identity(self) -> bool:
+        """Whether its output, before any training, is about its first input."""
+        return self.is_identity()
+
+    def depends_on_dialect(self) -> bool:
+        """Whether `common.dialect` changes its output, beyond what its other fields say."""
+        return False
+
+    def remembers(self) -> bool:
+        """Whether its output can depend on maps that it was given before (recurrent layers)."""
         return False
 
     def passes_input(self) -> bool:
@@ -258,8 +306,12 @@ class Layer(Protocol):
         return False
 
     def weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
-        """The tensors a `.weights` file holds for this layer, in file order."""
+        """The tensors a `.weights` file holds for this layer, in file order: AlexeyAB's."""
         return ()
+
+    def pjreddies_weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
+        """The same for a file of pjreddie's Darknet; it may lack tensors that start at zero."""
+        return self.weight_order(inputs)
 
     def shares_weights_of(self) -> Reference | None:
         """The layer whose parameters this one uses in place of its own."""
@@ -270,6 +322,17 @@ class Layer(Protocol):
     ) -> str | None:
         """Why this layer cannot use `other`'s parameters; None if it can."""
         return f"it is [{other.kind}]"
+
+    def with_own_weights(self, other: Layer) -> Layer | None:
+        """The layer with parameters of its own, if that is what remains of sharing with `other`.
+
+        None if the two sections do not agree in themselves.
+        """
+        return None
+
+    def remark_to_reader(self, reference: Reference) -> ShapeProblem | None:
+        """A warning for a section that names this one by `reference`, which {0} stands for."""
+        return None
 
     def plain_sections(self, inputs: Sequence[FeatureShape]) -> tuple[PlainSection, ...]:
         """Sections of Darknet's own that compute the same, the last of them its output.
@@ -290,13 +353,51 @@ class Layer(Protocol):
         """Its settings as one short column of the layer table, such as `3x3/2`."""
         return ""
 
+    def class_tree(self) -> ClassTree | None:
+        """The tree whose nodes the numbers of its output are; None if there is none at hand."""
+        return None
+
+    def require_files(self) -> None:
+        """Check that the files are there that it cannot compute without.
+
+        Raises:
+            CfgError: one is not.
+        """
+        return
+
 
 @runtime_checkable
 class Head(Layer, Protocol):
-    """A layer that turns a map into boxes. The network returns the maps that heads read."""
+    """A layer that turns a map into boxes. The network returns the maps that heads read.
+
+    Fields:
+        per_class_keys: keys of its section that fit one list of classes only.
+        anchors_in_cells: its anchors count cells of its map; otherwise pixels of the input.
+        learns: `losses/` has a loss for it.
+    """
+
+    per_class_keys: ClassVar[tuple[str, ...]] = ("counters_per_class",)
+    anchors_in_cells: ClassVar[bool] = False
+    learns: ClassVar[bool] = True
 
     @property
     def num_classes(self) -> int: ...
+
+    def map_channels(self, classes: int) -> tuple[int, ...]:
+        """The channels of each map it reads, if it told so many classes apart."""
+        ...
+
+    def naming(self, count: int) -> Head:
+        """The head with the one of its lists of classes that has so many; itself if none has."""
+        return self
+
+    def box_anchors(self) -> Anchors | None:
+        """The anchors that its boxes are sized by; None for a head without."""
+        return None
+
+    def map_activation(self) -> str | None:
+        """The activation that its map is to arrive with; None if it takes any."""
+        return None
 
     @property
     def nms_rule(self) -> NmsRule:
@@ -325,6 +426,21 @@ class Head(Layer, Protocol):
         ...
 
 
+def warn_of_pjreddies_key(options: Options, key: str) -> None:
+    """Warn of a key that changes the network in pjreddie's Darknet only."""
+    options.warning(
+        Rule.PJREDDIES_KEY,
+        key,
+        f"[{options.kind}] {key}={shown(options.span_of(key).text)} acts in pjreddie's Darknet, "
+        "and here; AlexeyAB's ignores it",
+    )
+
+
+def is_head(layer: object) -> TypeGuard[Head]:
+    """Whether a layer is a head. isinstance says the same, but compares all members each time."""
+    return Head in type(layer).__mro__
+
+
 def single_source(options: Options) -> tuple[Reference, ...]:
     """Read `from` where Darknet takes one layer only."""
     references = options.references("from")
@@ -333,7 +449,7 @@ def single_source(options: Options) -> tuple[Reference, ...]:
             Rule.NO_EFFECT,
             "from",
             f"[{options.kind}] from lists {len(references)} layers; {references[0]} counts, as in "
-            "Darknet",
+            f"{options.dialect.code}",
             expected="one layer",
         )
     return references[:1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -29,6 +29,8 @@ class Connected(Layer):
     """
 
     kind: ClassVar[str] = "connected"
+    meanings: ClassVar[Mapping[str, str]] = {"output": "how many numbers come out"}
+    width_key: ClassVar[str | None] = "output"
 
     span: Span
     common: CommonKeys
@@ -63,7 +65,11 @@ class Connected(Layer):
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import Connected as Module
 
-        return Module(inputs[0].elements, self.outputs, self.batch_norm, self.activation)
+        dialect = self.common.dialect
+        return Module(inputs[0].elements, self.outputs, self.batch_norm, self.activation, dialect)
+
+    def depends_on_dialect(self) -> bool:
+        return self.batch_norm
 
     def weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
         outputs = (self.outputs,)

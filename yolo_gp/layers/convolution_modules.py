@@ -5,19 +5,20 @@ Shapes: N images, C channels, H rows, W columns; all maps are (N, C, H, W).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from yolo_gp.dialect import Dialect
 from yolo_gp.layers.activation_modules import Activation
-
-BATCH_NORM_EPSILON = 1e-5
+from yolo_gp.layers.parameter_modules import fill_uniformly
 
 
 class Convolution(nn.Module):
-    """Convolution, batch norm or bias, activation.  (N, C, H, W) -> (N, filters, H', W').
+    """Convolution, batch norm or bias, activation, blur.  (N, C, H, W) -> (N, filters, H', W').
 
     `fold_batch_norm` turns it, for good, into a plain convolution with bias. With `xnor` the
     folded weights and the input are replaced by their signs (the weights by sign times the
@@ -37,6 +38,8 @@ class Convolution(nn.Module):
         batch_norm: bool,
         activation: str,
         xnor: bool,
+        blur: nn.Module | None = None,
+        dialect: Dialect = Dialect.DARKNET,
     ) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(
@@ -50,17 +53,20 @@ class Convolution(nn.Module):
             bias=not batch_norm,
         )
         self.batch_norm = (
-            nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPSILON) if batch_norm else None
+            nn.BatchNorm2d(out_channels, dialect.batch_norm_epsilon, dialect.batch_norm_momentum)
+            if batch_norm
+            else None
         )
         self.activation = Activation(activation, owns_input=True)
         self.xnor = xnor
+        self.blur = blur
 
     def forward(self, x: Tensor) -> Tensor:
         x = self._convolve_signs(x) if self.xnor else self.convolution(x)
         if self.batch_norm is not None and not self.xnor:
             x = self.batch_norm(x)
         out: Tensor = self.activation(x)
-        return out
+        return out if self.blur is None else self.blur(out)
 
     def _convolve_signs(self, x: Tensor) -> Tensor:
         if self.training:
@@ -106,6 +112,47 @@ class Convolution(nn.Module):
         self.batch_norm = owner.batch_norm
 
 
+class Deconvolution(nn.Module):
+    """Transposed convolution, batch norm or bias, activation.
+
+    (N, C, H, W) -> (N, filters, (H - 1) stride + kernel - 2 padding, ...).
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        batch_norm: bool,
+        epsilon: float,
+        activation: str,
+    ) -> None:
+        super().__init__()
+        self.convolution = nn.ConvTranspose2d(
+            in_channels, out_channels, kernel_size, stride, padding, bias=not batch_norm
+        )
+        self.batch_norm = nn.BatchNorm2d(out_channels, eps=epsilon) if batch_norm else None
+        self.activation = Activation(activation, owns_input=True)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        weight, bias = self.convolution.weight, self.convolution.bias
+        inputs = weight.shape[0] * weight[0, 0].numel()
+        fill_uniformly(weight, 0.0, math.sqrt(2.0 / inputs), generator)
+        if bias is not None:
+            bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.convolution(x)
+        if self.batch_norm is not None:
+            x = self.batch_norm(x)
+        out: Tensor = self.activation(x)
+        return out
+
+
 # What oneDNN applies inside a convolution: our name -> its name and parameters.
 _FUSED_ACTIVATIONS: Mapping[str, tuple[str, list[float]]] = {
     "linear": ("none", []),
@@ -143,6 +190,7 @@ class PackedConvolution(nn.Module):
         name = folded.activation.name
         self.fused = _FUSED_ACTIVATIONS.get(name, ("none", []))
         self.after = Activation("linear" if name in _FUSED_ACTIVATIONS else name, owns_input=True)
+        self.blur = folded.blur
 
     @staticmethod
     def is_available() -> bool:
@@ -159,4 +207,4 @@ class PackedConvolution(nn.Module):
         out: Tensor = convolve(x, self.weight, self.bias, *self.plan, name, parameters, "")
         if self.after.name != "linear":
             out = self.after(out)
-        return out
+        return out if self.blur is None else self.blur(out)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
-from yolo_gp.layers.activations import CONVOLUTION_ACTIVATIONS, parse_activation
 from yolo_gp.layers.base import (
     CommonKeys,
     Filters,
@@ -18,7 +18,18 @@ from yolo_gp.layers.base import (
     WeightBlock,
     training_only,
 )
+from yolo_gp.layers.blur import Blur, blurred_source_remark, parse_blur
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
+from yolo_gp.layers.convolution_keys import (
+    parse_convolution_activation,
+    parse_dilation,
+    parse_groups,
+    parse_kernel_size,
+    parse_padding,
+    parse_stride,
+    warn_of_coordconv,
+)
+from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, format_size, window_output
@@ -26,20 +37,20 @@ from yolo_gp.shapes import FeatureShape, PartialShape, format_size, window_outpu
 if TYPE_CHECKING:
     from torch import nn
 
-_MAX_KERNEL = 1024
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convolutional(Layer):
     """[convolutional]: (C, H, W) -> (filters, H', W'), H' = (H + 2 padding - kernel) // stride + 1.
 
     Dilation is absent from Darknet's size formula; settings for which that matters are refused.
-    Batch norm has epsilon 1e-5 inside the root. `xnor` binarises weights and input at inference.
+    Batch norm has its dialect's epsilon inside the root, 1e-5 for Darknet. `xnor` binarises
+    weights and input at inference.
 
     Source: Darknet src/convolutional_layer.c; darknet.md 2.2.
     """
 
     kind: ClassVar[str] = "convolutional"
+    width_key: ClassVar[str | None] = "filters"
     ignored: ClassVar[Mapping[str, str]] = {
         **training_only(
             "assisted_excitation", "sway", "rotate", "stretch", "stretch_sway", "angle",
@@ -51,6 +62,34 @@ class Convolutional(Layer):
         "stream": "schedules CUDA streams",
         "wait_stream": "schedules CUDA streams",
     }  # fmt: skip
+    meanings: ClassVar[Mapping[str, str]] = {
+        "filters": "output channels",
+        "size": "side of the square kernel",
+        "pad": "1: padding is size // 2, whatever `padding` says",
+        "padding": "rows and columns of zeros on each of the four sides",
+        "dilation": "distance of the kernel's taps",
+        "groups": "input and output channels are cut into so many parts that do not mix",
+        "share_index": "the convolution whose parameters this one uses; it stores none of its own",
+        "cbn": "1: batch normalisation whose statistics, in training, cover the whole batch",
+        "xnor": "1: weights and input are binarised",
+        "binary": "1: weights are binarised",
+        "bin_output": "1: the output is stored as signs",
+        "flipped": "1: the `.weights` file holds the matrix transposed",
+        "coordconv": "1: planes with each pixel's coordinates are added",
+        "assisted_excitation": "in the first iterations activations inside objects are raised",
+        "sway": "1: kernels are turned a little",
+        "rotate": "1: kernels are turned",
+        "stretch": "1: kernels are stretched",
+        "stretch_sway": "1: kernels are stretched and turned",
+        "angle": "by up to so many degrees kernels are turned",
+        "grad_centr": "1: gradients of kernels are made to sum up to 0",
+        "reverse": "an experiment of Darknet's GPU code",
+        "dot": "nothing",
+    }
+    key_readers: ClassVar[Mapping[str, Reader]] = known_to(
+        "AlexeyAB", "dilation", "share_index", "cbn", "bin_output", "coordconv", "sway", "rotate",
+        "stretch", "stretch_sway", "angle", "grad_centr", "reverse", "assisted_excitation",
+    )  # fmt: skip
 
     span: Span
     common: CommonKeys
@@ -66,31 +105,33 @@ class Convolutional(Layer):
     flipped: bool  # the .weights file holds the matrix transposed
     shared: Reference | None
     groups_span: Span
+    blur: Blur | None = None  # it has the section's stride, the convolution has none
 
     @classmethod
     def parse(cls, options: Options, common: CommonKeys) -> Convolutional:
-        kernel_size = options.integer("size", 1, minimum=1, maximum=_MAX_KERNEL)
-        stride = _stride(options)
-        padding = _padding(options, kernel_size)
+        kernel_size = parse_kernel_size(options)
+        stride = parse_stride(options)
+        padding = parse_padding(options, kernel_size)
         xnor = options.flag("xnor")
-        for key, what in (("antialiasing", "the blur"), ("coordconv", "adding coordinate planes")):
-            options.unsupported(key, what)
+        blur = parse_blur(options, stride)
+        warn_of_coordconv(options)
         cross_iteration = options.flag("cbn")  # other statistics in training, same inference
         spec = cls(
             span=options.span,
             common=common,
             out_channels=options.integer("filters", 1, minimum=1, maximum=MAX_CHANNELS),
             kernel_size=kernel_size,
-            stride=stride,
+            stride=stride if blur is None else (1, 1),
             padding=padding,
-            dilation=_dilation(options, kernel_size, padding),
-            groups=_groups(options, xnor),
+            dilation=parse_dilation(options, kernel_size, padding),
+            groups=parse_groups(options, xnor),
             batch_norm=options.flag("batch_normalize") or cross_iteration,
-            activation=_activation(options),
+            activation=parse_convolution_activation(options, common),
             xnor=xnor,
             flipped=options.flag("flipped"),
             shared=options.reference("share_index"),
             groups_span=options.span_of("groups"),
+            blur=blur,
         )
         spec._check_pointwise(options)
         spec._check_groups(options)
@@ -132,11 +173,8 @@ class Convolutional(Layer):
                 f"groups={self.groups}",
                 expected=f"groups that divide {source.channels}",
             )
-        height, width = (
-            window_output(length, self.kernel_size, stride, 2 * self.padding)
-            for length, stride in zip((source.height, source.width), self.stride, strict=True)
-        )
-        if source.size and ((height or 0) < 1 or (width or 0) < 1):
+        shape = self._convolved(source)
+        if source.size and ((shape.height or 0) < 1 or (shape.width or 0) < 1):
             raise ShapeProblem(
                 Rule.EMPTY_OUTPUT,
                 self.span,
@@ -145,6 +183,14 @@ class Convolutional(Layer):
                 expected=f"a map of at least {self.kernel_size - 2 * self.padding} pixels each way",
                 help="use a smaller size, or a larger input, or fewer strides before",
             )
+        return shape if self.blur is None else self.blur.output_shape(self, shape)
+
+    def _convolved(self, source: PartialShape) -> PartialShape:
+        """The shape before the blur."""
+        height, width = (
+            window_output(length, self.kernel_size, stride, 2 * self.padding)
+            for length, stride in zip((source.height, source.width), self.stride, strict=True)
+        )
         return PartialShape(self.out_channels, height, width)
 
     def _weights(self, inputs: Sequence[FeatureShape]) -> int:
@@ -153,7 +199,7 @@ class Convolutional(Layer):
 
     def cost(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> Cost:
         weights = self._weights(inputs)
-        macs = weights * output.height * output.width
+        macs = weights * math.prod(self._convolved(inputs[0].partial).size or ())
         own = weights + self.out_channels * (2 if self.batch_norm else 1)
         return Cost(
             params=0 if self.shared else own,
@@ -182,7 +228,12 @@ class Convolutional(Layer):
             batch_norm=self.batch_norm,
             activation=self.activation,
             xnor=self.xnor and self.stride[0] == self.stride[1],
+            blur=self.blur.module() if self.blur else None,
+            dialect=self.common.dialect,
         )
+
+    def depends_on_dialect(self) -> bool:
+        return self.batch_norm
 
     def weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
         if self.shared:
@@ -206,17 +257,32 @@ class Convolutional(Layer):
     ) -> str | None:
         if not isinstance(other, Convolutional):
             return f"it is [{other.kind}]"
-        pairs = (
-            ("filters", self.out_channels, other.out_channels),
-            ("size", self.kernel_size, other.kernel_size),
-            ("groups", self.groups, other.groups),
-            ("batch_normalize", int(self.batch_norm), int(other.batch_norm)),
-            ("input channels", inputs[0].channels, other_inputs[0].channels),
-        )
+        own = {**self._filter_settings, "input channels": inputs[0].channels}
+        theirs = {**other._filter_settings, "input channels": other_inputs[0].channels}
         differing = [
-            f"{name} {theirs} there, {own} here" for name, own, theirs in pairs if own != theirs
+            f"{name} {theirs[name]} there, {value} here"
+            for name, value in own.items()
+            if value != theirs[name]
         ]
         return "; ".join(differing) or None
+
+    def with_own_weights(self, other: Layer) -> Layer | None:
+        if not isinstance(other, Convolutional) or self._filter_settings != other._filter_settings:
+            return None
+        return replace(self, shared=None)
+
+    @property
+    def _filter_settings(self) -> Mapping[str, int]:
+        """What the section itself says of its parameters, by the key that says it."""
+        return {
+            "filters": self.out_channels,
+            "size": self.kernel_size,
+            "groups": self.groups,
+            "batch_normalize": int(self.batch_norm),
+        }
+
+    def remark_to_reader(self, reference: Reference) -> ShapeProblem | None:
+        return blurred_source_remark(reference) if self.blur else None
 
     def plain_sections(self, inputs: Sequence[FeatureShape]) -> tuple[PlainSection, ...]:
         # Those of expansions only: stride 1, padded to keep the size.
@@ -237,68 +303,5 @@ class Convolutional(Layer):
         strides = f"{stride_y}" if stride_y == stride_x else f"{stride_y}x{stride_x}"
         extra = f" g{self.groups}" if self.groups > 1 else ""
         extra += f" d{self.dilation}" if self.dilation > 1 else ""
-        return f"{size}x{size}/{strides}{extra} {self.activation}"
-
-
-def _stride(options: Options) -> tuple[int, int]:
-    both = options.integer("stride", 1, minimum=1)
-    return (
-        options.integer("stride_y", both, minimum=1),
-        options.integer("stride_x", both, minimum=1),
-    )
-
-
-def _padding(options: Options, kernel_size: int) -> int:
-    explicit = options.integer("padding", 0, maximum=_MAX_KERNEL)
-    if not options.flag("pad"):
-        return explicit
-    trusted = options.trusts("size", "padding")
-    if trusted and "padding" in options and explicit != kernel_size // 2:
-        options.warning(
-            Rule.NO_EFFECT,
-            "padding",
-            f"[convolutional] padding={explicit} has no effect beside pad=1, which sets "
-            f"size // 2 = {kernel_size // 2}",
-            help="remove pad=1 to use the padding given",
-        )
-    return kernel_size // 2
-
-
-def _groups(options: Options, xnor: bool) -> int:
-    groups = options.integer("groups", 1, minimum=1, maximum=MAX_CHANNELS)
-    if xnor and groups > 1:
-        options.warning(
-            Rule.NO_EFFECT,
-            "groups",
-            f"[convolutional] groups={groups} has no effect beside xnor=1",
-            help="remove groups or xnor",
-        )
-    return 1 if xnor else groups
-
-
-def _dilation(options: Options, kernel_size: int, padding: int) -> int:
-    dilation = options.integer("dilation", 1, minimum=1, maximum=_MAX_KERNEL)
-    if kernel_size == 1:
-        return 1  # Darknet forces it
-    known = options.trusts("dilation", "size", "padding", "pad")
-    if known and dilation > 1 and 2 * padding != kernel_size - 1:
-        options.error(
-            Rule.EMPTY_OUTPUT,
-            "dilation",
-            f"[convolutional] dilation={dilation} with size={kernel_size} and padding {padding}: "
-            "Darknet's declared map and its arithmetic differ in size",
-            expected="an odd size with pad=1, or dilation=1",
-        )
-    return dilation
-
-
-def _activation(options: Options) -> str:
-    if "activation" not in options:
-        options.warning(
-            Rule.SILENT_DEFAULT,
-            "activation",
-            "[convolutional] has no activation; Darknet takes logistic, OpenCV linear; "
-            "logistic is used here",
-            help="write activation=linear or activation=logistic",
-        )
-    return parse_activation(options, "logistic", computed=CONVOLUTION_ACTIVATIONS)
+        blur = f" {self.blur.label()}" if self.blur else ""
+        return f"{size}x{size}/{strides}{extra} {self.activation}{blur}"

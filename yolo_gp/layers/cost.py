@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,6 +24,11 @@ class CostSection(Layer):
 
     kind: ClassVar[str] = "cost"
     ignored = training_only("type", "scale", "ratio")
+    meanings: ClassVar[Mapping[str, str]] = {
+        "type": "`sse` squared differences, `masked` those of known targets, `smooth` Huber's loss",
+        "scale": "factor of the gradient that goes back",
+        "ratio": "share of the smallest differences that do not count",
+    }
 
     span: Span
     common: CommonKeys

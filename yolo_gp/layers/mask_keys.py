@@ -78,6 +78,7 @@ class MaskKeys:
 
 def parse_mask_keys(options: Options) -> MaskKeys:
     """Read `masks` and `prototypes`; each needs the other."""
+    options.note("masks", "integer", 0, minimum=0, maximum=MAX_CHANNELS)
     values = options.integers("masks", maximum=MAX_CHANNELS, minimum=0) or [(0, options.span)]
     count = values[0][0]
     prototypes = options.reference("prototypes")

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from yolo_gp.dialect import Dialect
 from yolo_gp.layers.activation_modules import NORMALIZATION_EPSILON, Activation
-from yolo_gp.layers.convolution_modules import BATCH_NORM_EPSILON
 
 _RELU_WEIGHT_FLOOR = 0.001  # Darknet's, once its weights are prepared for inference
 
@@ -18,10 +18,18 @@ _RELU_WEIGHT_FLOOR = 0.001  # Darknet's, once its weights are prepared for infer
 class Connected(nn.Module):
     """Fully connected layer over the flattened input.  (N, C, H, W) -> (N, outputs, 1, 1)."""
 
-    def __init__(self, inputs: int, outputs: int, batch_norm: bool, activation: str) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        batch_norm: bool,
+        activation: str,
+        dialect: Dialect = Dialect.DARKNET,
+    ) -> None:
         super().__init__()
+        epsilon, momentum = dialect.batch_norm_epsilon, dialect.batch_norm_momentum
         self.linear = nn.Linear(inputs, outputs, bias=not batch_norm)
-        self.batch_norm = nn.BatchNorm1d(outputs, eps=BATCH_NORM_EPSILON) if batch_norm else None
+        self.batch_norm = nn.BatchNorm1d(outputs, epsilon, momentum) if batch_norm else None
         self.activation = Activation(activation, owns_input=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -138,10 +146,32 @@ class Shortcut(nn.Module):
         return out
 
 
+class ScaledShortcut(nn.Module):
+    """activation(alpha x + beta source) over `(channels, step, spread)`, of x elsewhere."""
+
+    def __init__(
+        self, overlap: tuple[int, int, int], activation: str, alpha: float, beta: float
+    ) -> None:
+        super().__init__()
+        self.overlap = overlap
+        self.alpha = alpha
+        self.beta = beta
+        self.activation = Activation(activation, owns_input=True)
+
+    def forward(self, x: Tensor, source: Tensor) -> Tensor:
+        channels, step, spread = self.overlap
+        target = x.clone()
+        met = target[:, :channels, ::spread, ::spread]
+        met.mul_(self.alpha).add_(source[:, :channels, ::step, ::step], alpha=self.beta)
+        out: Tensor = self.activation(target)
+        return out
+
+
 class WeightedShortcut(nn.Module):
     """activation(w_0 x + sum_i w_i source_i) with learned w, (1 + sources, 1 or C).
 
     At inference relu-normalised weights are kept above 0.001, as Darknet's prepared ones are.
+    "sigmoid" is the YOLOR dialect's: 2 sigmoid(w) / addends.
     """
 
     def __init__(
@@ -158,13 +188,15 @@ class WeightedShortcut(nn.Module):
         self.activation = Activation(activation, owns_input=True)
 
     def reset_parameters(self) -> None:
-        """All weights 1, as Darknet starts them."""
-        nn.init.ones_(self.weight)
+        """All weights 1, as Darknet starts them; 0 for sigmoids, as YOLOR's code does."""
+        nn.init.constant_(self.weight, 0.0 if self.normalization == "sigmoid" else 1.0)
 
     def normalized_weight(self) -> Tensor:
         """The factors that are applied, (1 + sources, 1 or C)."""
         if self.normalization == "none":
             return self.weight
+        if self.normalization == "sigmoid":
+            return self.weight.sigmoid() * (2 / len(self.weight))
         if self.normalization == "relu":
             floor = 0.0 if self.training else _RELU_WEIGHT_FLOOR
             powers = self.weight.clamp(min=floor)
@@ -220,23 +252,41 @@ class BlockSum(nn.Module):
         return F.avg_pool2d(x, self.stride) * (self.stride**2 * self.scale)
 
 
-class Reorg(nn.Module):
-    """Darknet's `[reorg]` shuffle; see layers/reorg.py."""
+class Crop(nn.Module):
+    """The middle of each map, (height, width) = `size`; `adjusts` makes 2 x - 1 of x."""
 
-    def __init__(self, stride: int, reverse: bool) -> None:
+    def __init__(self, size: tuple[int, int], adjusts: bool) -> None:
         super().__init__()
-        self.stride = stride
-        self.reverse = reverse
+        self.size = size
+        self.adjusts = adjusts
 
     def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        s = self.stride
-        x = x.contiguous()
-        if self.reverse:
-            shuffled = x.reshape(n, s, s, c // s**2, h, w).permute(0, 3, 4, 1, 5, 2)
-            return shuffled.reshape(n, c // s**2, h * s, w * s)
-        shuffled = x.reshape(n, c // s**2, h, s, w, s).permute(0, 3, 5, 1, 2, 4)
-        return shuffled.reshape(n, c * s**2, h // s, w // s)
+        height, width = self.size
+        top, left = (x.shape[2] - height) // 2, (x.shape[3] - width) // 2
+        x = x[:, :, top : top + height, left : left + width]
+        return 2.0 * x - 1.0 if self.adjusts else x
+
+
+class ZeroChannels(nn.Module):
+    """`count` channels of zeros behind those of the input."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, (0, 0, 0, 0, 0, self.count))
+
+
+class LeadingSigmoid(nn.Module):
+    """The sigmoid of the first `count` channels; the others as they are."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((x[:, : self.count].sigmoid(), x[:, self.count :]), dim=1)
 
 
 class Softmax(nn.Module):

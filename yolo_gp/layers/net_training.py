@@ -8,7 +8,7 @@ from typing import Literal
 
 from yolo_gp.errors import Span
 from yolo_gp.layers.training_keys import TrainingOptions
-from yolo_gp.options import Options
+from yolo_gp.options import MAX_SIZE, Options
 from yolo_gp.rules import Rule
 
 Policy = Literal["constant", "step", "steps", "exp", "poly", "sigmoid", "random", "sgdr"]
@@ -56,13 +56,80 @@ WITHOUT_EFFECT: Mapping[str, str] = {
 """Keys of [net] that nothing here reads, and why."""
 
 
-NET_TRAINING_KEYS = tuple(
-    """batch subdivisions max_batches learning_rate learning_rate_min policy burn_in power step
-    scale steps scales gamma sgdr_cycle sgdr_mult momentum decay adam B1 B2 eps ema_alpha flip
-    saturation exposure hue blur gaussian_noise mosaic mixup cutmix mosaic_bound
-    resize_step""".split()
-)
-"""What `parse_net_training` reads."""
+NET_TRAINING_KEYS: Mapping[str, str] = {
+    "batch": "images per update",
+    "subdivisions": "parts of a batch that go through the network one after the other",
+    "max_batches": "updates in all",
+    "learning_rate": "the rate after `burn_in`",
+    "learning_rate_min": "the rate at which `policy=sgdr` ends",
+    "policy": "the course of the rate; [docs/training.md](training.md) shows each",
+    "burn_in": "updates in which the rate rises from 0",
+    "power": "exponent of `policy=poly`, `policy=random` and of the rise",
+    "step": "updates between two changes, for `policy=step`; the middle of `policy=sigmoid`",
+    "scale": "factor of each change, for `policy=step`",
+    "steps": "updates at which the rate changes, for `policy=steps`",
+    "scales": "factor of each such change",
+    "gamma": "base of `policy=exp`, steepness of `policy=sigmoid`",
+    "sgdr_cycle": "updates of the first cycle of `policy=sgdr`; `max_batches` by default",
+    "sgdr_mult": "factor by which each cycle is longer than the last",
+    "momentum": "share of the last update that the next one keeps",
+    "decay": "weight decay",
+    "adam": "1: Adam in place of the momentum",
+    "B1": "share of the first moment that Adam keeps",
+    "B2": "share of the second moment that Adam keeps",
+    "eps": "what Adam adds to the root of the second moment",
+    "ema_alpha": "share of the averaged weights that an update keeps; 0 for no average",
+    "flip": "1: half of the images are mirrored",
+    "saturation": "saturation changes by up to this factor",
+    "exposure": "brightness changes by up to this factor",
+    "hue": "hues turn by up to this share of the circle",
+    "blur": "1: half of the images are blurred; more: size of the blur",
+    "gaussian_noise": "strength of the noise that is added",
+    "mosaic": "1: four images are joined into one",
+    "mixup": "1: two images are blended; 2: cutmix; 3: mosaic; 4: cutmix or mosaic",
+    "cutmix": "1: a part of one image is put into another",
+    "mosaic_bound": "1: boxes of a mosaic end at their quarter",
+    "resize_step": "input sizes are multiples of this while `random` of a head varies them",
+}
+"""What `parse_net_training` reads, and what it means."""
+
+OTHER_MEANINGS: Mapping[str, str] = {
+    "angle": "images are turned by up to so many degrees",
+    "aspect": "the aspect ratio changes by up to this factor",
+    "max_crop": "largest side to which images are enlarged before they are cropped",
+    "min_crop": "smallest such side",
+    "label_smooth_eps": "class targets are moved so far from 0 and 1; a head has a key of its own",
+    "time_steps": "frames that follow each other in a batch",
+    "track": "1: a batch holds frames that follow each other",
+    "augment_speed": "how fast the changes of images vary from frame to frame",
+    "sequential_subdivisions": "subdivisions whose frames follow each other",
+    "seq_scales": "factors of `sequential_subdivisions` at each of `steps`",
+    "contrastive": "1: images come in pairs, changed differently",
+    "contrastive_jit_flip": "1: the images of a pair are cropped and mirrored differently",
+    "contrastive_color": "1: their colours are changed differently",
+    "unsupervised": "1: without labels",
+    "adversarial_lr": "step by which images are changed against the network",
+    "attention": "1: draws where the network looks in such passes",
+    "weights_reject_freq": "every so many updates, filters that resemble another start anew",
+    "equidistant_point": "update from which the smallest deltas are dropped",
+    "badlabels_rejection_percentage": "share of objects that may be taken for mislabelled",
+    "num_sigmas_reject_badlabels": "deviation from which an object is taken for mislabelled",
+    "dynamic_minibatch": "1: more images at once while the input is small",
+    "loss_scale": "factor of losses in half precision",
+    "try_fix_nan": "1: weights that are no numbers become 0",
+    "max_chart_loss": "largest loss that the chart shows",
+    "show_receptive_field": "1: prints the receptive field of each layer",
+    "optimized_memory": "1: buffers are shared, 2: and kept off the GPU",
+    "workspace_size_limit_MB": "most memory for a convolution's scratch space",
+    "use_cuda_graph": "1: records the GPU's work once and repeats it",
+    "notruth": "1: no targets are made",
+    "random": "1: sizes vary",
+    "max_ratio": "largest side as a multiple of the input's, before a crop",
+    "min_ratio": "smallest such side",
+    "center": "1: crops lie in the middle",
+    "clip": "weights are kept within plus and minus this",
+}
+"""What the keys of `WITHOUT_EFFECT` mean where they have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +195,7 @@ def parse_net_training(options: Options) -> NetTraining:
     policy = read.name("policy", "constant", POLICIES, otherwise="constant")
     steps, scales = _parse_steps(options, read, policy)
     mosaic, mixup, cutmix = _parse_mixing(read)
+    options.note("sgdr_cycle", "integer")
     cycle = read.integer("sgdr_cycle", 1)
     return NetTraining(
         batch=read.integer("batch", 1),
@@ -168,6 +236,7 @@ def parse_net_training(options: Options) -> NetTraining:
 
 def _parse_subdivisions(options: Options, read: TrainingOptions) -> int:
     """Darknet divides by it, in detection as well."""
+    options.note("subdivisions", "integer", 1, minimum=1, maximum=MAX_SIZE)
     return options.integer("subdivisions", 1, minimum=1) if read.has("subdivisions") else 1
 
 

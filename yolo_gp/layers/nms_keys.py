@@ -10,11 +10,15 @@ _KINDS = ("default", "greedynms", "diounms")
 _DARKNET_EXPONENT = 0.6
 
 
-def parse_darknet_nms(options: Options) -> NmsRule:
-    """Read a Darknet section's keys as Darknet reads them.  Source: darknet.md 3.4."""
+def parse_darknet_nms(options: Options, *, knows_corners: bool = False) -> NmsRule:
+    """Read a Darknet section's keys as Darknet reads them.  Source: darknet.md 3.4.
+
+    Args:
+        knows_corners: "cornersnms" is a kind of its own there. It is plain IoU too.
+    """
     beta = options.number("beta_nms", _DARKNET_EXPONENT)
     kind = options.choice("nms_kind", "default", (*_KINDS, "cornersnms"))
-    if kind == "cornersnms":
+    if kind == "cornersnms" and not knows_corners:
         options.warning(
             Rule.NMS_NAME,
             "nms_kind",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,6 +19,7 @@ from yolo_gp.layers.base import (
     parse_gradient_stop,
 )
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.route import plain_route
 from yolo_gp.layers.shortcut import plain_shortcut
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
@@ -44,6 +45,14 @@ class PartialShortcut(Layer):
     kind: ClassVar[str] = "partial_shortcut"
     training_fields: ClassVar[frozenset[str]] = frozenset({"stop"})
     ours: ClassVar[bool] = True
+    meanings: ClassVar[Mapping[str, str]] = {
+        "from": "the earlier layers to add to the previous one",
+        "channels": "how many leading channels are added: one number, or one per source; as many "
+        "as both have by default",
+        "ratio": "the same as a share of the channels both have, above 0, rounded half up; not "
+        "beside `channels`",
+    }
+    reader: ClassVar[Reader] = "yolo-gp"
 
     span: Span
     common: CommonKeys

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from yolo_gp.cost import Cost
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
 from yolo_gp.layers.base import ShapeProblem
 from yolo_gp.options import Options
@@ -14,12 +15,24 @@ from yolo_gp.shapes import FeatureShape, PartialShape, format_size, window_outpu
 
 _MAX_KERNEL = 4096
 
+PADDING_IGNORED: Mapping[Dialect, Mapping[str, str]] = {
+    Dialect.YOLOR: {"padding": "YOLOR's code works it out from the size"}
+}
+
+WINDOW_MEANINGS: Mapping[str, str] = {
+    "size": "side of the window",
+    "padding": "rows and columns added in all, half of them before; size - 1 by default",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """A pooling window. `padding` is the total per axis: half of it, rounded down, lies before.
 
-    Source: Darknet src/maxpool_layer.c; darknet.md 2.3.
+    The YOLOR dialect pads (size - 1) // 2 on each side whatever the keys say, and size=2 with
+    stride=1 behind the last row and column only.
+
+    Source: Darknet src/maxpool_layer.c; darknet.md 2.3; yolor-dialect.md.
     """
 
     kernel_size: int
@@ -32,6 +45,10 @@ class Window:
         stride_y = options.integer("stride_y", stride, minimum=1)
         stride_x = options.integer("stride_x", stride, minimum=1)
         kernel_size = options.integer("size", stride, minimum=1, maximum=_MAX_KERNEL)
+        if options.dialect is Dialect.YOLOR:
+            pads_corner = (kernel_size, stride_y, stride_x) == (2, 1, 1)
+            padding = 1 if pads_corner else 2 * ((kernel_size - 1) // 2)
+            return cls(kernel_size, (stride_y, stride_x), padding)
         padding = options.integer("padding", kernel_size - 1, maximum=2 * _MAX_KERNEL)
         if options.trusts("stride", "size", "padding") and padding > 2 * kernel_size - 2:
             options.error(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,6 +16,7 @@ from yolo_gp.layers.base import (
     check_equal_sizes,
 )
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -36,6 +37,12 @@ class Route(Layer):
 
     kind: ClassVar[str] = "route"
     ignored = STREAM_KEYS
+    meanings: ClassVar[Mapping[str, str]] = {
+        "layers": "the layers to join, in this order",
+        "groups": "into how many equal slices of channels each source is cut",
+        "group_id": "the slice that is taken, from 0 to groups - 1",
+    }
+    key_readers: ClassVar[Mapping[str, Reader]] = known_to("AlexeyAB", "groups", "group_id")
 
     span: Span
     common: CommonKeys
@@ -52,7 +59,7 @@ class Route(Layer):
             options.error(
                 Rule.EMPTY_GROUP,
                 "group_id",
-                f"[route] group_id={group_id} does not exist among groups={groups}",
+                f"[{cls.kind}] group_id={group_id} does not exist among groups={groups}",
                 expected=f"0 to {groups - 1}",
             )
         return cls(
@@ -74,7 +81,7 @@ class Route(Layer):
                 inputs,
                 position,
                 self.layers[position].span,
-                "[route] joins maps of different size",
+                f"[{self.kind}] joins maps of different size",
                 "sources of equal height and width",
             )
         counts = [source.channels for source in inputs]
@@ -90,7 +97,7 @@ class Route(Layer):
         raise ShapeProblem(
             Rule.EMPTY_GROUP if empty else Rule.CHANNEL_MISMATCH,
             self.groups_span,
-            f"[route] cannot cut the {source.channels} channels of {{{position}}} into "
+            f"[{self.kind}] cannot cut the {source.channels} channels of {{{position}}} into "
             f"groups={self.groups}",
             expected=f"groups that divide {source.channels}",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,6 +10,7 @@ from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
 from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, single_source
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes, Passes
+from yolo_gp.layers.meanings import Reader
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape
@@ -28,6 +29,11 @@ class ScaleChannels(Layer):
     """
 
     kind: ClassVar[str] = "scale_channels"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "from": "the earlier layer to multiply",
+        "scale_wh": "0: the previous layer has a factor per channel; 1: one per pixel",
+    }
+    reader: ClassVar[Reader] = "AlexeyAB"
 
     span: Span
     common: CommonKeys

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.cost import Cost
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import SHORTCUT_ACTIVATIONS, parse_activation
 from yolo_gp.layers.base import (
@@ -17,8 +18,10 @@ from yolo_gp.layers.base import (
     ShapeProblem,
     WeightBlock,
     parse_gradient_stop,
+    warn_of_pjreddies_key,
 )
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, exact_factor, format_size
@@ -38,24 +41,48 @@ class Shortcut(Layer):
     Partial Residual Networks rely on it. A source whose height and width are both s times larger
     gives every s-th pixel; one that is s times smaller goes to every s-th pixel (pjreddie's rule).
     Weights, if any, are one number per addend ("per_feature") or one per addend and channel.
-    `stop_gradient` is ours: see GradientStop.
+    pjreddie's alpha and beta make it alpha x + beta source where they meet, x elsewhere.
+    `stop_gradient` is ours.
 
     Source: Darknet src/shortcut_layer.c, src/blas.c; darknet.md 2.5.
     """
 
     kind: ClassVar[str] = "shortcut"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "from": "the earlier layers to add to the previous one; pjreddie's Darknet takes one",
+        "weights_type": "learned weights of the addends: one each (`per_feature`, `per_layer`) or "
+        "one per channel",
+        "weights_normalization": "how these weights are made to sum up to 1: `relu` or `avg_relu` "
+        "by their positive parts, `softmax`",
+        "alpha": "factor of the previous layer where the other one is added",
+        "beta": "factor of the layer that is added",
+    }
+    key_readers: ClassVar[Mapping[str, Reader]] = {
+        **known_to("AlexeyAB", "weights_type", "weights_normalization"),
+        **known_to("pjreddie", "alpha", "beta"),
+    }
     training_fields: ClassVar[frozenset[str]] = frozenset({"stop"})
+    ignored_in: ClassVar[Mapping[Dialect, Mapping[str, str]]] = {
+        Dialect.YOLOR: {
+            "activation": "YOLOR's code leaves the sum as it is",
+            "weights_normalization": "YOLOR's code takes the sigmoid of weights",
+        }
+    }
 
     span: Span
     common: CommonKeys
     layers: tuple[Reference, ...]
     activation: str
     weights_type: str  # "none", "per_feature" or "per_channel"
-    weights_normalization: str  # "none", "relu" or "softmax"
+    weights_normalization: str  # "none", "relu", "softmax"; the YOLOR dialect's "sigmoid"
     stop: GradientStop
+    alpha: float = 1.0
+    beta: float = 1.0
 
     @classmethod
     def parse(cls, options: Options, common: CommonKeys) -> Shortcut:
+        if options.dialect is Dialect.YOLOR:
+            return cls._parse_yolors(options, common)
         weights_type = options.choice("weights_type", "none", _WEIGHTS_TYPES)
         normalization = options.choice("weights_normalization", "none", _NORMALIZATIONS)
         if (
@@ -70,13 +97,31 @@ class Shortcut(Layer):
                 "Darknet; the weights are used as they are here",
                 help="add weights_normalization=relu or weights_normalization=softmax",
             )
+        layers = options.references("from")
+        alpha, beta = _factors(options, simple=len(layers) == 1 and weights_type == "none")
+        return cls(
+            span=options.span,
+            common=common,
+            layers=layers,
+            activation=parse_activation(options, "linear", computed=SHORTCUT_ACTIVATIONS),
+            weights_type="per_feature" if weights_type == "per_layer" else weights_type,
+            weights_normalization="relu" if normalization == "avg_relu" else normalization,
+            stop=parse_gradient_stop(options),
+            alpha=alpha,
+            beta=beta,
+        )
+
+    @classmethod
+    def _parse_yolors(cls, options: Options, common: CommonKeys) -> Shortcut:
+        """No activation; weights are one per addend, each 2 / addends times a sigmoid."""
+        weighted = options.choice("weights_type", "none", _WEIGHTS_TYPES) != "none"
         return cls(
             span=options.span,
             common=common,
             layers=options.references("from"),
-            activation=parse_activation(options, "linear", computed=SHORTCUT_ACTIVATIONS),
-            weights_type="per_feature" if weights_type == "per_layer" else weights_type,
-            weights_normalization="relu" if normalization == "avg_relu" else normalization,
+            activation="linear",
+            weights_type="per_feature" if weighted else "none",
+            weights_normalization="sigmoid" if weighted else "none",
             stop=parse_gradient_stop(options),
         )
 
@@ -85,16 +130,24 @@ class Shortcut(Layer):
 
     def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
         for position, source in enumerate(inputs[1:], start=1):
-            if source.size and inputs[0].size and not _is_multiple(inputs[0].size, source.size):
+            if source.size and inputs[0].size and not self._can_add(inputs[0].size, source.size):
                 raise ShapeProblem(
                     Rule.SIZE_MISMATCH,
                     self.layers[position - 1].span,
                     f"[shortcut] adds maps of different size: {{0}} is "
                     f"{format_size(inputs[0].size)}, {{{position}}} is {format_size(source.size)}",
-                    expected="equal sizes, or one an exact multiple of the other both ways",
+                    expected="equal sizes"
+                    + ", or one an exact multiple of the other both ways" * self._may_resize,
                     wanted_size=inputs[0].size,
                 )
         return inputs[0]
+
+    @property
+    def _may_resize(self) -> bool:
+        return self.common.dialect is Dialect.DARKNET
+
+    def _can_add(self, target: tuple[int, int], source: tuple[int, int]) -> bool:
+        return _is_multiple(target, source) if self._may_resize else target == source
 
     def remarks(self, inputs: Sequence[PartialShape]) -> Sequence[ShapeProblem]:
         return [
@@ -122,6 +175,11 @@ class Shortcut(Layer):
     def _weights_per_map(self, inputs: Sequence[FeatureShape]) -> int:
         return inputs[0].channels if self.weights_type == "per_channel" else 1
 
+    @property
+    def is_plain_sum(self) -> bool:
+        """Whether no addend has a weight or a factor."""
+        return self.weights_type == "none" and (self.alpha, self.beta) == (1.0, 1.0)
+
     def adds_maps(self) -> bool:
         return True
 
@@ -130,13 +188,15 @@ class Shortcut(Layer):
         return tuple(Passes(position, count) for position, count in enumerate(channels))
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
+        from yolo_gp.layers.modules import ScaledShortcut, WeightedShortcut
         from yolo_gp.layers.modules import Shortcut as Module
-        from yolo_gp.layers.modules import WeightedShortcut
 
         overlaps = tuple(
             (min(output.channels, source.channels), *_scale(output.size, source.size))
             for source in inputs[1:]
         )
+        if (self.alpha, self.beta) != (1.0, 1.0):
+            return ScaledShortcut(overlaps[0], self.activation, self.alpha, self.beta)
         if self.weights_type == "none":
             return Module(overlaps, self.activation)
         return WeightedShortcut(
@@ -157,6 +217,24 @@ class Shortcut(Layer):
 
     def label(self) -> str:
         return "" if self.activation == "linear" else self.activation
+
+
+def _factors(options: Options, *, simple: bool) -> tuple[float, float]:
+    """Read pjreddie's `alpha` and `beta`; `simple`: one source without weights, as he has it."""
+    found = []
+    for key in ("alpha", "beta"):
+        factor = options.number(key, 1.0)
+        found.append(factor)
+        if factor != 1.0 and simple:
+            warn_of_pjreddies_key(options, key)
+        elif factor != 1.0:
+            options.error(
+                Rule.UNSUPPORTED,
+                key,
+                f"[shortcut] {key}={factor:g} belongs to one source without weights",
+                expected="a single layer in from, and no weights_type",
+            )
+    return found[0], found[1]
 
 
 def plain_shortcut(*reads: int, activation: str) -> PlainSection:

@@ -7,11 +7,12 @@ refused when training starts.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from yolo_gp.errors import did_you_mean, shown
+from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.options import Options
 from yolo_gp.rules import Rule
 
@@ -21,12 +22,37 @@ BoxLossName = Literal["mse"] | IouName
 IOU_NAMES: tuple[IouName, ...] = ("iou", "giou", "diou", "ciou")
 BOX_LOSS_NAMES: tuple[BoxLossName, ...] = ("mse", *IOU_NAMES)
 
-YOLO_TRAINING_KEYS = tuple(
-    """iou_loss iou_thresh_kind iou_normalizer obj_normalizer cls_normalizer delta_normalizer
-    max_delta label_smooth_eps objectness_smooth focal_loss counters_per_class ignore_thresh
-    truth_thresh iou_thresh jitter resize random max show_details""".split()
+YOLO_TRAINING_KEYS: Mapping[str, str] = {
+    "iou_loss": "what box deltas derive from: squared differences, or an overlap",
+    "iou_thresh_kind": "the overlap that `iou_thresh` is about",
+    "iou_normalizer": "factor of the box loss",
+    "obj_normalizer": "factor of the objectness loss",
+    "cls_normalizer": "factor of the class loss",
+    "delta_normalizer": "factor of all three",
+    "max_delta": "box deltas are clipped to this; no bound by default",
+    "label_smooth_eps": "class targets are moved so far from 0 and 1",
+    "objectness_smooth": "1: objectness targets are overlaps rather than 1",
+    "focal_loss": "1: class deltas are scaled by the focal loss",
+    "counters_per_class": "how many objects of each class there are; rare ones count more",
+    "ignore_thresh": "a cell whose box overlaps an object more is not told to be background",
+    "truth_thresh": "a cell whose box overlaps an object more is a positive",
+    "iou_thresh": "anchors whose shape overlaps an object's more are positives beside the best",
+    "jitter": "a crop's margins are at most this share of the image",
+    "resize": "images are enlarged or reduced by up to this factor",
+    "random": "the input's size varies by up to this factor; 1 stands for 1.4, 0 for no change",
+    "max": "objects of one image that count",
+    "show_details": "1: the reported cost is by overlap; 0: the sum of squares",
+}
+"""What `parse_yolo_training` reads, and what it means."""
+
+YOLO_TRAINING_READERS: Mapping[str, Reader] = known_to(
+    "AlexeyAB",
+    *(
+        key
+        for key in YOLO_TRAINING_KEYS
+        if key not in ("ignore_thresh", "truth_thresh", "jitter", "random", "max")
+    ),
 )
-"""What `parse_yolo_training` reads."""
 
 Name = TypeVar("Name", bound=str)
 
@@ -173,19 +199,23 @@ class TrainingOptions:
         return "=" in before and span.text.strip()[:1] not in ("", "#", ";")
 
     def number(self, key: str, default: float) -> float:
+        self._options.note(key, "number", default)
         return self._options.number(key, default) if self.has(key) else default
 
     def integer(self, key: str, default: int) -> int:
         """One as large as Darknet can hold."""
+        self._options.note(key, "integer", default, minimum=-(2**31), maximum=2**31 - 1)
         if not self.has(key):
             return default
         return self._options.integer(key, default, minimum=-(2**31), maximum=2**31 - 1)
 
     def flag(self, key: str, default: bool = False) -> bool:
+        self._options.note(key, "flag", int(default))
         return self.integer(key, int(default)) != 0
 
     def name(self, key: str, default: Name, names: Sequence[Name], *, otherwise: Name) -> Name:
         """A name; an unknown one is a warning, and read as Darknet reads it."""
+        self._options.note(key, "choice", default, names=names)
         if not self.has(key):
             return default
         options = self._options

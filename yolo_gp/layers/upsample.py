@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,6 +28,11 @@ class Upsample(Layer):
     """
 
     kind: ClassVar[str] = "upsample"
+    meanings: ClassVar[Mapping[str, str]] = {
+        "stride": "output pixels per input pixel, both ways; negative: blocks of so many pixels "
+        "are summed; not 0",
+        "scale": "factor of all values",
+    }
 
     span: Span
     common: CommonKeys

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.detections import Candidates, NmsRule
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
-from yolo_gp.layers.anchors import Anchors, parse_anchors
+from yolo_gp.layers.anchors import ANCHOR_MEANINGS, Anchors, parse_anchors
 from yolo_gp.layers.base import (
     CommonKeys,
     DenseCandidates,
@@ -18,9 +19,11 @@ from yolo_gp.layers.base import (
     training_only,
 )
 from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
+from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.layers.nms_keys import parse_darknet_nms
 from yolo_gp.layers.training_keys import (
     YOLO_TRAINING_KEYS,
+    YOLO_TRAINING_READERS,
     YoloTraining,
     parse_yolo_training,
 )
@@ -42,13 +45,16 @@ class Yolo(Head):
     x = (i + s sigmoid(tx) - (s - 1) / 2) / W, w = exp(tw) aw / input width; with new_coords=1 the
     map is already activated, x = (i + s tx - (s - 1) / 2) / W, w = 4 tw^2 aw / input width.
 
+    In the YOLOR dialect every head decodes x = (i + 2 sigmoid(tx) - 1/2) / W and
+    w = (2 sigmoid(tw))^2 aw / input width from a map that is not activated.
+
     Two keys are ours, not Darknet's: `masks=M` gives every anchor M mask coefficients behind its
     classes, so that the map is (A (5 + C + M), H, W), and `prototypes` names the layer that makes
-    what they combine (see MaskKeys). A coefficient is any real number, so with masks the map is
+    what they combine. A coefficient is any real number, so with masks the map is
     not activated (`activation=linear` before the head) even for new_coords=1, which then takes
     sigmoid(tx) for tx and so on.
 
-    Source: Darknet src/yolo_layer.c; darknet.md 3.1; for masks zoo.md B.2.  Stores no weights.
+    Source: Darknet src/yolo_layer.c; darknet.md 3.1; zoo.md B.2 for masks.  Stores no weights.
     """
 
     kind: ClassVar[str] = "yolo"
@@ -63,7 +69,37 @@ class Yolo(Head):
         "beta1": "read by no Darknet; stands in published files",
         "uc_normalizer": "belongs to [Gaussian_yolo]; stands in published files",
     }
+    meanings: ClassVar[Mapping[str, str]] = {
+        **ANCHOR_MEANINGS,
+        **YOLO_TRAINING_KEYS,
+        "anchors": "pairs of width and height in pixels of the network input; 0.5 by default",
+        "scale_x_y": "how far a box's centre may lie outside its cell: s times the sigmoid, less "
+        "(s - 1) / 2",
+        "new_coords": "1: the map arrives activated, and sizes are 4 t^2 rather than exp(t)",
+        "map": "a file with a new number for every class",
+        "embedding_layer": "the layer that says what an object looks like",
+        "track_history_size": "frames that count when objects are followed",
+        "sim_thresh": "likeness above which two boxes are the same object",
+        "dets_for_track": "detections after which an object is followed",
+        "dets_for_show": "detections after which an object is shown",
+        "track_ciou_norm": "weight of the overlap in the likeness",
+    }
+    key_readers: ClassVar[Mapping[str, Reader]] = {
+        **YOLO_TRAINING_READERS,
+        **known_to(
+            "AlexeyAB", "scale_x_y", "new_coords", "embedding_layer", "track_history_size",
+            "sim_thresh", "dets_for_track", "dets_for_show", "track_ciou_norm",
+        ),
+    }  # fmt: skip
     training_fields: ClassVar[frozenset[str]] = frozenset({"training"})
+    ignored_in: ClassVar[Mapping[Dialect, Mapping[str, str]]] = {
+        Dialect.YOLOR: {
+            "scale_x_y": "YOLOR's code always decodes with 2",
+            "new_coords": "YOLOR's code always decodes so",
+            "from": "YOLOR's code does not decode by it",
+        }
+    }
+    activates_in: ClassVar[frozenset[Dialect]] = frozenset({Dialect.YOLOR})
 
     span: Span
     common: CommonKeys
@@ -74,17 +110,20 @@ class Yolo(Head):
     masks: MaskKeys
     nms: NmsRule
     training: YoloTraining
+    takes_logits: bool = False  # the map is not activated, whatever new_coords says
 
     @classmethod
     def parse(cls, options: Options, common: CommonKeys) -> Yolo:
+        is_yolor = options.dialect is Dialect.YOLOR
         classes = options.integer("classes", 20, minimum=1, maximum=MAX_CHANNELS)
         return cls(
             span=options.span,
             common=common,
             classes=classes,
             anchors=parse_anchors(options),
-            scale_x_y=options.number("scale_x_y", 1.0),
-            new_coords=options.flag("new_coords"),
+            scale_x_y=2.0 if is_yolor else options.number("scale_x_y", 1.0),
+            new_coords=is_yolor or options.flag("new_coords"),
+            takes_logits=is_yolor,
             masks=parse_mask_keys(options),
             nms=parse_darknet_nms(options),
             training=parse_yolo_training(options, classes),
@@ -98,15 +137,26 @@ class Yolo(Head):
     def nms_rule(self) -> NmsRule:
         return self.nms
 
+    def map_channels(self, classes: int) -> tuple[int, ...]:
+        entries = _BOX_AND_OBJECTNESS + classes + self.masks.count
+        prototypes = (self.masks.count,) * len(self.masks.sources)
+        return (len(self.anchors.mask) * entries, *prototypes)
+
+    def box_anchors(self) -> Anchors:
+        return self.anchors
+
+    def map_activation(self) -> str:
+        return "logistic" if self.arrives_activated else "linear"
+
     @property
     def _entries(self) -> int:
         """Channels per anchor."""
         return _BOX_AND_OBJECTNESS + self.classes + self.masks.count
 
     @property
-    def _arrives_activated(self) -> bool:
+    def arrives_activated(self) -> bool:
         """Whether the layer before the head has applied the sigmoids."""
-        return self.new_coords and not self.masks.count
+        return self.new_coords and not self.masks.count and not self.takes_logits
 
     def sources(self) -> tuple[Reference, ...]:
         return (Reference(-1, self.span), *self.masks.sources)
@@ -139,7 +189,7 @@ class Yolo(Head):
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.modules import YoloActivation
 
-        sigmoid = not self._arrives_activated
+        sigmoid = not self.arrives_activated
         return YoloActivation(
             len(self.anchors.mask),
             self.scale_x_y,
@@ -183,7 +233,7 @@ class Yolo(Head):
         return cells, self._activated(cells[..., _BOX_AND_OBJECTNESS - 1])
 
     def _activated(self, entries: Tensor) -> Tensor:
-        return entries if self._arrives_activated else entries.sigmoid()
+        return entries if self.arrives_activated else entries.sigmoid()
 
     def _scores(self, chosen: Tensor, objectness: Tensor) -> Tensor:
         """Confidences (..., C) of entries (..., 5 + C + M) with that objectness (...)."""

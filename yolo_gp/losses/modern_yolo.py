@@ -8,9 +8,10 @@ differ in two things only:
 * A cell places centres up to (scale_x_y - 1) / 2 beyond its edges, so neighbours of an object's
   cell answer for it if the centre lies within that reach (at most .5): with scale_x_y=1 none does.
 
-With new_coords=1 and no masks the map arrives with the sigmoids applied. Cross-entropies are taken
-from logits, so such values are turned back into them. That is exact but where a float32 sigmoid
-ends: from logits of 17 on it is 1, and passes no gradient whatever the loss.
+With new_coords=1 and no masks the map arrives with the sigmoids applied, in the YOLOR dialect it
+never does. Cross-entropies are taken from logits, so such values are turned back into them. That is
+exact but where a float32 sigmoid ends: from logits of 17 on it is 1, and passes no gradient
+whatever the loss.
 
 The class output trains for a single class too, as detection multiplies it into every score.
 
@@ -100,10 +101,6 @@ def _by_anchor(head: Yolo, raw: Tensor) -> Tensor:
     return at_least_float32(raw).reshape(batch, len(head.anchors.mask), -1, height, width)
 
 
-def _arrives_activated(head: Yolo) -> bool:
-    return head.new_coords and not head.masks.count
-
-
 def _positives(
     head: Yolo, shaped: Tensor, targets: Targets, input_size: tuple[int, int]
 ) -> Positives:
@@ -126,7 +123,7 @@ def _boxes(
 ) -> Tensor:
     """Boxes (P, 4) as the head decodes them: centre and size, relative to the input."""
     xy, wh = entries[:, :2], entries[:, 2:4]
-    if not _arrives_activated(head):
+    if not head.arrives_activated:
         xy = xy.sigmoid()
         wh = wh.sigmoid() if head.new_coords else wh.clamp(-_LARGEST_LOG, _LARGEST_LOG)
     factor = 4 * wh.square() if head.new_coords else wh.exp()
@@ -150,7 +147,7 @@ def _objectness(head: Yolo, values: Tensor, positives: Positives, iou: Tensor) -
 
 def _logits(head: Yolo, values: Tensor) -> Tensor:
     """Of scores as they stand in the map."""
-    if not _arrives_activated(head):
+    if not head.arrives_activated:
         return values
     rest = (1 - values).clamp(min=torch.finfo(values.dtype).eps / 2)
     return values.clamp(min=_SMALLEST).log() - rest.log()

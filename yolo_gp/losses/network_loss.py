@@ -13,6 +13,7 @@ from torch import Tensor
 from yolo_gp.errors import UsageError
 from yolo_gp.graph import Graph
 from yolo_gp.layers.anchor_free import AnchorFree
+from yolo_gp.layers.base import Head
 from yolo_gp.layers.yolo import Yolo
 from yolo_gp.losses.anchor_free import (
     BOX_GAIN,
@@ -71,15 +72,21 @@ def darknet_loss(graph: Graph) -> NetworkLoss:
     _check_heads(graph)
     heads = []
     for node, head in graph.heads:
-        if not isinstance(head, Yolo) or head.masks.count:
-            what = f"[{head.kind}]" if not isinstance(head, Yolo) else "[yolo] with masks"
+        if not isinstance(head, Yolo) or head.masks.count or head.takes_logits:
             raise UsageError(
-                f"the darknet recipe cannot train layer {node.written}, {what}\n"
+                f"the darknet recipe cannot train layer {node.written}, {_unlike_darknets(head)}\n"
                 "expected: [yolo] heads without masks, the ones that Darknet has\n"
                 "help: use --recipe modern"
             )
         heads.append((_darknet_settings(head), head.training.delta_normalizer))
     return _DarknetLoss(tuple(heads))
+
+
+def _unlike_darknets(head: Head) -> str:
+    """What a head is that Darknet has not."""
+    if not isinstance(head, Yolo):
+        return f"[{head.kind}]"
+    return "[yolo] with masks" if head.masks.count else "[yolo] of the YOLOR dialect"
 
 
 def modern_loss(graph: Graph, settings: ModernLossSettings) -> NetworkLoss:

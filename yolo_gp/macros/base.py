@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol, Self
 
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
 from yolo_gp.layers.base import CommonKeys, GradientStop, Layer
 from yolo_gp.layers.convolutional import Convolutional
+from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.partial_shortcut import PartialShortcut
 from yolo_gp.layers.route import Route
 from yolo_gp.layers.shortcut import Shortcut
@@ -32,6 +34,10 @@ class Macro(Protocol):
 
     kind: ClassVar[str]
     ignored: ClassVar[Mapping[str, str]] = {}
+    meanings: ClassVar[Mapping[str, str]]
+    reader: ClassVar[Reader] = "yolo-gp"
+    key_readers: ClassVar[Mapping[str, Reader]] = {}
+    training_fields: ClassVar[frozenset[str]] = frozenset()
     ours: ClassVar[bool] = True
     width_keys: ClassVar[tuple[str, ...]]
     depth_key: ClassVar[str]
@@ -74,11 +80,11 @@ class Expansion:
     """
 
     def __init__(
-        self, span: Span, *, activation: str, batch_norm: bool, stop: GradientStop
+        self, span: Span, *, activation: str, batch_norm: bool, stop: GradientStop, dialect: Dialect
     ) -> None:
         self.layers: list[Layer] = []
         self._span = span
-        self._common = CommonKeys()
+        self._common = CommonKeys(dialect=dialect)
         self._activation = activation
         self._batch_norm = batch_norm
         self._stop = stop

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.activations import ACTIVATIONS
+from yolo_gp.layers.activations import activation_by_name
 from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem
 from yolo_gp.layers.partial_shortcut import parse_ratio, share
 from yolo_gp.macros.base import INPUT, Expansion, Macro
-from yolo_gp.macros.keys import MAX_BLOCKS, SharedKeys, channels, forbid, kernel_pair
+from yolo_gp.macros.keys import (
+    MAX_BLOCKS,
+    SHARED_MEANINGS,
+    SharedKeys,
+    channels,
+    forbid,
+    kernel_pair,
+)
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import PartialShape
@@ -42,6 +49,31 @@ class Csp(Macro):
         "filters", "hidden", "cross", "width", "block_out", "transition", "growth", "channels",
     )  # fmt: skip
     depth_key: ClassVar[str] = "repeat"
+    training_fields: ClassVar[frozenset[str]] = frozenset({"shared.stop"})
+    meanings: ClassVar[Mapping[str, str]] = {
+        **SHARED_MEANINGS,
+        "filters": "output channels",
+        "entry": "`own`: a 1x1 convolution each for cross path and main path; `shared`: one for "
+        "both, then one for the cross path; `slice`: the input's leading channels cross, the "
+        "trailing ones are the main path",
+        "entry_activation": "of the entry's convolutions, for `entry=own`",
+        "split": "the main path's share of `filters`; of the input with `entry=slice`, 1/q or "
+        "(q-1)/q",
+        "hidden": "channels of the main path after the entry",
+        "cross": "channels of the cross path after the entry",
+        "block": "`dark`: 1x1, 3x3, add; `plain`: without the add; `res`: 1x1, 3x3, 1x1 linear, "
+        "add, activation; `dense`: 1x1, 3x3 with `growth` filters, joined to their input",
+        "repeat": "number of blocks",
+        "width": "inner width of a block; `hidden` by default",
+        "block_out": "outer width of a block, not of `dense`; `hidden` by default",
+        "groups": "of the 3x3 in `res`",
+        "growth": "filters that each `dense` block joins to its input",
+        "channels": "makes each add a masked one, as in `[partial_shortcut]`",
+        "ratio": "the same as a share",
+        "fusion": "transitions before and after the join: `normal` both, `first` after only, "
+        "`last` before only, `none`",
+        "transition": "channels of the transition before the join; those of the blocks by default",
+    }
 
     span: Span
     common: CommonKeys
@@ -86,7 +118,7 @@ class Csp(Macro):
             split=split,
             split_span=options.span_of("split"),
             entry=entry,
-            entry_activation=options.choice("entry_activation", shared.activation, ACTIVATIONS),
+            entry_activation=activation_by_name(options, "entry_activation", shared.activation),
             hidden=None if entry == "slice" else hidden,
             cross=channels(options, "cross", own_cross),
             block=block,
@@ -240,6 +272,7 @@ class Csp(Macro):
 
 
 def _optional(options: Options, key: str) -> int | None:
+    options.note(key, "integer", minimum=1, maximum=MAX_CHANNELS)
     value = channels(options, key, 1)
     return value if key in options else None
 

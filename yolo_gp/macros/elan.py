@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from yolo_gp.macros.base import INPUT, Expansion, Macro
 from yolo_gp.macros.keys import (
     MAX_BLOCKS,
     MAX_KERNEL,
+    SHARED_MEANINGS,
     SharedKeys,
     channels,
     forbid,
@@ -35,7 +36,7 @@ class Elan(Macro):
     csp=pair: cross and main are 1x1 convolutions of the input, `hidden` channels each. fused: one
     1x1 convolution of 2 `hidden`, main its second half. slice: halves of the input. none: main is
     the input. Main goes through `blocks` computational blocks, each of `convs` convolutions size x
-    size with `block_hidden` filters (or block=dark, res, csp: see zoo.md C.5). `taps` says which
+    size with `block_hidden` filters (or block=dark, res, csp, see zoo.md C.5). `taps` says which
     outputs are joined with cross and main; a 1x1 convolution with `filters` closes, if not 0.
 
     Source: ELAN paper, Fig. 6 and 7; zoo.md C.5.
@@ -44,6 +45,26 @@ class Elan(Macro):
     kind: ClassVar[str] = "elan"
     width_keys: ClassVar[tuple[str, ...]] = ("filters", "hidden", "block_hidden")
     depth_key: ClassVar[str] = "blocks"
+    training_fields: ClassVar[frozenset[str]] = frozenset({"shared.stop"})
+    meanings: ClassVar[Mapping[str, str]] = {
+        **SHARED_MEANINGS,
+        "hidden": "channels of each entry path",
+        "filters": "channels of the closing 1x1 convolution; 0 leaves it out",
+        "csp": "`pair`: 1x1 convolutions for cross and main; `fused`: one of twice the width, main "
+        "its second half; `slice`: halves of the input; `none`: main is the input (VoVNet)",
+        "blocks": "computational blocks in the stack",
+        "convs": "convolutions in each, for `block=conv`",
+        "block_hidden": "filters of these",
+        "size": "their kernel size",
+        "taps": "what is joined besides the entry: `ends` of the blocks, `all` convolutions, the "
+        "`last` block's input and convolutions, or numbers of convolutions from 1",
+        "concat": "`new_first`: newest tap to oldest, main, cross; `old_first`: the reverse",
+        "block": "what a computational block is: `conv`, or `dark`, `res`, `csp` as in `[csp]`",
+        "repeat": "how often the block inside `csp` stands",
+        "expand": "inner width of `dark`, `res`, `csp` as a share of `block_hidden`, above 0, at "
+        "most 4",
+        "tail": "1: a convolution of `size` follows each `dark`, `res`, `csp` block",
+    }
 
     span: Span
     common: CommonKeys

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
-from yolo_gp.layers.activations import ACTIVATIONS
+from yolo_gp.layers.activations import activation_by_name
 from yolo_gp.layers.base import GradientStop, parse_gradient_stop
 from yolo_gp.macros.base import Expansion
 from yolo_gp.options import MAX_CHANNELS, Options
@@ -14,6 +15,13 @@ from yolo_gp.rules import Rule
 
 MAX_KERNEL = 1024
 MAX_BLOCKS = 1024
+
+SHARED_MEANINGS: Mapping[str, str] = {
+    "activation": "of every convolution",
+    "batch_normalize": "1: batch normalisation in every convolution",
+    "stop_gradient": "of every add inside, as in `[partial_shortcut]`",
+    "kernels": "sizes of the two convolutions of a `dark` or `plain` block; 1,3 by default",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +31,25 @@ class SharedKeys:
     activation: str
     batch_norm: bool
     stop: GradientStop
+    dialect: Dialect = Dialect.DARKNET
 
     @classmethod
     def parse(cls, options: Options) -> SharedKeys:
         return cls(
-            activation=options.choice("activation", "leaky", ACTIVATIONS),
+            activation=activation_by_name(options, "activation", "leaky"),
             batch_norm=options.flag("batch_normalize", True),
             stop=parse_gradient_stop(options),
+            dialect=options.dialect,
         )
 
     def expansion(self, span: Span) -> Expansion:
         """An empty expansion of the macro at `span`."""
         return Expansion(
-            span, activation=self.activation, batch_norm=self.batch_norm, stop=self.stop
+            span,
+            activation=self.activation,
+            batch_norm=self.batch_norm,
+            stop=self.stop,
+            dialect=self.dialect,
         )
 
 

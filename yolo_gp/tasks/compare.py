@@ -20,8 +20,8 @@ from yolo_gp.tasks.compare_alignment import align
 from yolo_gp.tasks.compare_hints import hint
 from yolo_gp.tasks.compare_report import ComparedValue, Comparison, LayerNumber
 from yolo_gp.tasks.compare_sides import ForeignOnnxSide, OnnxSide, Place, Side, TorchSide
-from yolo_gp.tasks.detector import as_array
 from yolo_gp.tasks.differences import Difference, box_difference, difference, score_difference
+from yolo_gp.tasks.inference import as_array
 from yolo_gp.tasks.models import ModelSource, load_model
 from yolo_gp.tasks.onnx_files import OnnxFile
 from yolo_gp.tasks.onnx_outputs import BOXES, SCORES

@@ -19,7 +19,13 @@ from yolo_gp.weights.checkpoint import save_checkpoint
 from yolo_gp.weights.checkpoint_info import describe
 from yolo_gp.weights.darknet import save_weights
 from yolo_gp.weights.formats import WeightsFormat, format_of_suffix
-from yolo_gp.weights.layout import check_cutoff, file_layout, network_tensors
+from yolo_gp.weights.layout import (
+    WeightsDialect,
+    check_cutoff,
+    kinds_that_differ,
+    network_tensors,
+    tensors_left_out,
+)
 from yolo_gp.weights.state_dicts import save_state_dict
 from yolo_gp.weights.tensors import DTYPES
 from yolo_gp.weights.transfer import plan_transfer
@@ -42,6 +48,7 @@ class ConvertSettings:
         to: another cfg, by path or name: the result is for it, with what fits moved over.
         mapping: layers of the model to layers of `to`, as written; see `plan_transfer`.
         onnx: what an ONNX file returns; None for boxes and scores of all places.
+        weights_dialect: whose Darknet is to read a `.weights` file.
     """
 
     model: ModelSource
@@ -51,6 +58,7 @@ class ConvertSettings:
     to: str | Path | None = None
     mapping: Mapping[int, int] | None = None
     onnx: OnnxSettings | None = None
+    weights_dialect: WeightsDialect = "alexeyab"
 
     def __post_init__(self) -> None:
         if self.model.weights is None:
@@ -68,6 +76,11 @@ class ConvertSettings:
             raise UsageError(
                 f"{self.target} cannot hold {self.dtype}: {self.format} files are float32\n"
                 "help: write .safetensors or .pt"
+            )
+        if self.format != "darknet" and self.weights_dialect != "alexeyab":
+            raise UsageError(
+                f"{self.target} names its tensors, so none of them is in {self.weights_dialect}'s "
+                "order\nexpected: a file that ends in .weights"
             )
         if self.format == "onnx" and self.cutoff is not None and self.to is None:
             raise UsageError(
@@ -185,7 +198,8 @@ def _shortened(model: Model, cutoff: int | None) -> Model:
 def _moved(model: Model, settings: ConvertSettings) -> tuple[Model, TransferPlan]:
     """What of the model fits into another network, there; the rest of that is random."""
     path = find_cfg(str(settings.to))
-    graph = read_graph(path, input_size=settings.model.size, strict=settings.model.strict)
+    source = settings.model
+    graph = read_graph(path, input_size=source.size, strict=source.strict, dialect=source.dialect)
     cutoffs = [cutoff for cutoff in (settings.cutoff, model.cutoff) if cutoff is not None]
     plan = plan_transfer(
         model.graph, graph, cutoff=min(cutoffs, default=None), mapping=settings.mapping
@@ -223,6 +237,9 @@ def _check_names(model: Model) -> None:
 
 
 def _write(model: Model, settings: ConvertSettings) -> Converted:
+    dialect = settings.weights_dialect
+    if model.header and (settings.model.weights_dialect or "alexeyab") != dialect:
+        model = replace(model, header=model.header.adapted_to(dialect))
     path, graph, network = settings.target, model.graph, model.network
     tensors, report = None, None
     notes: tuple[str, ...] = ()
@@ -235,8 +252,8 @@ def _write(model: Model, settings: ConvertSettings) -> Converted:
     )
     match settings.format:
         case "darknet":
-            tensors = save_weights(path, graph, network, model.header, model.cutoff)
-            notes = _darknet_notes(model)
+            tensors = save_weights(path, graph, network, model.header, model.cutoff, dialect)
+            notes = (*_darknet_notes(model), *_dialect_notes(graph, dialect))
         case "safetensors":
             tensors = save_checkpoint(path, graph, network, info, settings.dtype)
         case "torch":
@@ -268,13 +285,20 @@ def _darknet_notes(model: Model) -> tuple[str, ...]:
             )
     except CfgError as error:
         notes.append(f"no Darknet can run this network: {error.diagnostics[0].message}")
-    left_out = len(network_tensors(graph, model.cutoff)) - len(file_layout(graph, model.cutoff))
+    left_out = len(tensors_left_out(graph, model.cutoff))
     if left_out:
         notes.append(
             f"{left_out} tensors are not in the file: the cfg says dontload or dontloadscales, so "
             "nobody would read them"
         )
     return tuple(notes)
+
+
+def _dialect_notes(graph: Graph, dialect: WeightsDialect) -> tuple[str, ...]:
+    kinds = " and ".join(f"[{kind}]" for kind in kinds_that_differ(graph))
+    if not kinds:
+        return ()
+    return (f"{kinds}: written in the order of {dialect}'s Darknet; the other reads another",)
 
 
 def read_mapping(path: Path) -> dict[int, int]:

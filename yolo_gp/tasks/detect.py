@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from yolo_gp.detections import Detections
 from yolo_gp.tasks.detector import Detector
-from yolo_gp.tasks.frames import Failure, Frame
+from yolo_gp.tasks.frames import Failure, Frame, in_batches
 from yolo_gp.tasks.results import Report
 from yolo_gp.tasks.writers import Writer
 
@@ -30,10 +31,11 @@ def detect_all(
     Raises:
         DataError: a result cannot be written.
     """
+    run = object()  # tells the videos of this run from those of others
     try:
-        for batch in _batches(sources, batch_size):
+        for batch in in_batches(sources, batch_size, videos_apart=detector.remembers):
             frames = [item for item in batch if isinstance(item, Frame)]
-            found = iter(detector.detect_batch([frame.image for frame in frames]))
+            found = iter(_detect(detector, frames, run))
             for item in batch:
                 if isinstance(item, Failure):
                     report.fail(item)
@@ -48,16 +50,8 @@ def detect_all(
             writer.close()
 
 
-def _batches(
-    sources: Iterable[Frame | Failure], batch_size: int
-) -> Iterator[list[Frame | Failure]]:
-    batch: list[Frame | Failure] = []
-    frames = 0
-    for item in sources:
-        batch.append(item)
-        frames += isinstance(item, Frame)
-        if frames == batch_size:
-            yield batch
-            batch, frames = [], 0
-    if batch:
-        yield batch
+def _detect(detector: Detector, frames: Sequence[Frame], run: object) -> list[Detections]:
+    images = [frame.image for frame in frames]
+    if detector.remembers and frames and frames[0].is_video:
+        return detector.detect_video(images, (run, frames[0].video))
+    return detector.detect_batch(images)

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, fx
 
 from yolo_gp.cache import ModelCache
-from yolo_gp.data.images import decode_image, with_channels
 from yolo_gp.data.letterbox import ImagePlacement, prepare
 from yolo_gp.detections import Candidates, Detections, NmsRule
 from yolo_gp.errors import DataError, UsageError
-from yolo_gp.files import os_reason
 from yolo_gp.graph import Graph
-from yolo_gp.network import fold_batch_norm, pack_for_cpu, to_channels_last
+from yolo_gp.network import read_as_sequences, reset_state
 from yolo_gp.postprocess import detections, join_candidates
 from yolo_gp.presets import Preset, find_preset
+from yolo_gp.tasks.inference import ImageLike, as_array, find_device, find_dtype, made_ready
 from yolo_gp.tasks.models import ModelSource, load_model
-
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-ImageLike = str | Path | Image.Image | NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +70,17 @@ class Detector:
         Raises:
             UsageError: the network has no detection head.
             DataError: `names` are not as many as the classes.
+            CfgError: a file that the cfg names is missing.
         """
-        self.graph = graph
+        self.graph = graph.naming(len(names))
+        for node in graph.nodes:
+            node.layer.require_files()
         self.preset = _honouring_letter_box(preset, graph)
         self.names = names
         self._check_heads()
         self.device = torch.device(device)
         self.dtype = dtype
-        fold_batch_norm(network, graph)
-        network.requires_grad_(False).to(self.device, dtype)
-        to_channels_last(network)
-        if self.device.type == "cpu" and dtype == torch.float32:
-            pack_for_cpu(network, graph)
-        self.network = network
+        self.network = made_ready(network, graph, self.device, dtype)
 
     @classmethod
     def load(cls, settings: DetectorSettings, *, cache: ModelCache | None = None) -> Detector:
@@ -157,6 +148,30 @@ class Detector:
                 found[i] = self._select(proposed, prepared[i][1])
         return [detected for detected in found if detected is not None]
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the network has recurrent layers, which `detect_video` is for."""
+        return bool(self.graph.recurrent_nodes)
+
+    def detect_video(
+        self, images: Sequence[NDArray[np.uint8]], video: Hashable
+    ) -> list[Detections]:
+        """The objects in consecutive frames of one size; recurrent layers remember earlier ones.
+
+        Args:
+            video: tells videos apart: what another one has left behind is forgotten.
+        """
+        if video != self._video:
+            reset_state(self.network)
+            self._video = video
+        read_as_sequences(self.network, time_steps=len(images), carry_state=True)
+        try:
+            return self.detect_batch(images)
+        finally:
+            read_as_sequences(self.network)
+
+    _video: Hashable = None
+
     def candidates(self, batch: Tensor) -> list[Candidates]:
         """What all heads propose for a batch (N, C, H, W) in 0..1, image by image."""
         return self.decode(self.maps(batch), batch.shape[2:], self.preset.confidence)
@@ -217,7 +232,8 @@ class Detector:
         if not counts:
             raise UsageError(
                 f"{file} has no detection head, so there is nothing to detect with\n"
-                "expected: a cfg with at least one [yolo] or [anchor_free]"
+                "expected: a cfg with a detection head, such as [yolo] or [anchor_free]\n"
+                "help: `yolo-gp classify` runs a network that says what a whole image shows"
             )
         if len(counts) > 1:
             raise UsageError(f"the heads of {file} disagree on classes: {counts}")
@@ -233,57 +249,3 @@ def _honouring_letter_box(preset: Preset, graph: Graph) -> Preset:
     if graph.letter_box and preset.name == "darknet":
         return replace(preset, resize="letterbox")
     return preset
-
-
-def find_dtype(name: str) -> torch.dtype:
-    """The numbers of that name, to compute with.
-
-    Raises:
-        UsageError: they are none that a network computes with.
-    """
-    if name not in _DTYPES:
-        raise UsageError(f"dtype {name} is none of {', '.join(_DTYPES)}")
-    return _DTYPES[name]
-
-
-def find_device(name: str) -> torch.device:
-    """The torch device of that name.
-
-    Raises:
-        UsageError: no such device on this machine.
-    """
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"device {name} cannot be used: {reason}\nhelp: use --device cpu"
-        ) from error
-    return device
-
-
-def as_array(image: ImageLike, channels: int) -> NDArray[np.uint8]:
-    """An image as (H, W, channels) uint8.
-
-    Raises:
-        DataError: it cannot be read, or is no 8-bit image.
-    """
-    if isinstance(image, str | Path):
-        try:
-            with Path(image).open("rb") as file:
-                return decode_image(file, channels)
-        except OSError as error:
-            raise DataError(f"cannot read {image}: {os_reason(error)}") from error
-        except DataError as error:
-            raise DataError(f"{image}: {error}") from error
-    if isinstance(image, Image.Image):
-        return with_channels(np.asarray(image.convert("RGB")), channels)
-    if image.ndim == 2:
-        image = np.repeat(image[:, :, None], 3, axis=2)
-    if image.ndim != 3 or image.dtype != np.uint8 or image.shape[2] not in (3, 4):
-        raise DataError(
-            f"an image is an array (H, W, 3) or (H, W) of uint8; this one is "
-            f"{image.shape} of {image.dtype}"
-        )
-    return with_channels(image, channels)

@@ -120,6 +120,7 @@ def export_onnx(model: Model, path: Path, settings: OnnxSettings) -> OnnxReport:
     for package in PACKAGES:
         onnx_package(package)
     _check_size(model.graph)
+    _check_memory(model.graph)
     outputs = Outputs.of(model.graph, raw=settings.raw)
     if settings.nms and not outputs.decoded:
         cfg = model.graph.spec.net.span.file
@@ -128,7 +129,7 @@ def export_onnx(model: Model, path: Path, settings: OnnxSettings) -> OnnxReport:
     written = build_onnx(model.network, outputs)
     if settings.nms:
         append_suppression(written.proto, settings.confidence, settings.iou)
-    _describe(written, model)
+    _describe(written, model, outputs)
     onnx_package("onnx").checker.check_model(written.proto, full_check=True)
     try:
         with replacing(path) as file:
@@ -149,7 +150,17 @@ def _check_size(graph: Graph) -> None:
         )
 
 
-def _describe(written: OnnxGraph, model: Model) -> None:
+def _check_memory(graph: Graph) -> None:
+    if graph.recurrent_nodes:
+        node = graph.recurrent_nodes[0]
+        raise UsageError(
+            f"{graph.spec.net.span.file} cannot be written as ONNX: layer {node.written} "
+            f"[{node.layer.kind}] remembers what it was given before, and the file would not\n"
+            "expected: a network without recurrent layers"
+        )
+
+
+def _describe(written: OnnxGraph, model: Model, outputs: Outputs) -> None:
     graph = model.graph
     metadata = OnnxMetadata(
         cfg=graph.cfg_text,
@@ -158,7 +169,7 @@ def _describe(written: OnnxGraph, model: Model) -> None:
         input_size=graph.input_shape.size,
         resize="letterbox" if graph.letter_box else "plain",
         values=written.values,
-        places=places_of_heads(graph),
+        places=places_of_heads(graph) if outputs.decoded else {},
     )
     onnx_package("onnx").helper.set_model_props(written.proto, metadata.to_properties())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +39,11 @@ class Frame:
         return self.frame_index is not None
 
     @property
+    def video(self) -> tuple[int, tuple[int, int]] | None:
+        """What tells one video, of one size, from others in the run; None for a still."""
+        return (self.source, self.size) if self.is_video else None
+
+    @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         height, width = self.image.shape[:2]
@@ -53,3 +59,29 @@ class Failure:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
+
+
+def in_batches(
+    sources: Iterable[Frame | Failure], batch_size: int, *, videos_apart: bool = False
+) -> Iterator[list[Frame | Failure]]:
+    """The sources in lists that hold `batch_size` frames each, the last perhaps fewer.
+
+    Failures stay where they were.
+
+    Args:
+        videos_apart: a list holds stills, or frames of one video; it may be shorter.
+    """
+    batch: list[Frame | Failure] = []
+    frames: list[Frame] = []
+    for item in sources:
+        if isinstance(item, Frame):
+            if videos_apart and frames and item.video != frames[0].video:
+                yield batch
+                batch, frames = [], []
+            frames.append(item)
+        batch.append(item)
+        if len(frames) == batch_size:
+            yield batch
+            batch, frames = [], []
+    if batch:
+        yield batch

@@ -10,14 +10,23 @@ from pathlib import Path
 from torch import fx
 
 from yolo_gp.cache import ModelCache
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import DataError, UsageError, WeightsError, did_you_mean
 from yolo_gp.files import read_names
 from yolo_gp.graph import Graph, compile_text, read_graph
 from yolo_gp.network import compile_network, initialise
 from yolo_gp.weights.header import WeightsHeader
+from yolo_gp.weights.layout import WeightsDialect
 from yolo_gp.weights.loading import embedded_info, load_any
 from yolo_gp.weights.manifest import ManifestModel
-from yolo_gp.zoo import find_cfg, find_weights, open_cache, pretrained_models
+from yolo_gp.zoo import (
+    PackagedWeights,
+    find_cfg,
+    find_weights,
+    open_cache,
+    packaged_weights,
+    pretrained_models,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +37,16 @@ class ModelSource:
         cfg: a path, or the name of a packaged cfg or a pretrained model; None takes the one inside
             `weights`.
         weights: a Darknet `.weights` file, a safetensors file of ours, a torch state dict, or the
-            name of a pretrained model; None takes the pretrained ones that belong to the cfg.
+            name of packaged weights or of a pretrained model; None takes the pretrained ones that
+            belong to the cfg.
         names: a file with one class name a line; None takes those inside `weights`, if any.
         size: (height, width) of the network's input in pixels; None takes the cfg's.
         strict: warnings about the cfg are errors.
         random_weights: an untrained network, for trying things out; needs no weights.
         batch_norm_epsilon: with which the weights were trained, if not with Darknet's 1e-5; the
             network then computes what theirs did.
+        dialect: the one to read the cfg in; None for the one that it tells itself.
+        weights_dialect: whose Darknet wrote the `.weights` file; None for AlexeyAB's.
     """
 
     cfg: str | Path | None = None
@@ -44,6 +56,8 @@ class ModelSource:
     strict: bool = False
     random_weights: bool = False
     batch_norm_epsilon: float | None = None
+    dialect: Dialect | None = None
+    weights_dialect: WeightsDialect | None = None
 
     def __post_init__(self) -> None:
         if self.weights and self.random_weights:
@@ -52,6 +66,11 @@ class ModelSource:
             raise UsageError(
                 "neither a cfg nor weights are given\n"
                 "expected: --cfg CFG, or --weights FILE with a file that `yolo-gp convert` wrote"
+            )
+        if self.weights_dialect and not self.weights:
+            raise UsageError(
+                f"the weights' dialect is {self.weights_dialect}, but no weights are given\n"
+                "expected: a Darknet .weights file with it"
             )
         epsilon = self.batch_norm_epsilon
         if epsilon is not None and not (0 < epsilon < math.inf):
@@ -129,6 +148,7 @@ def load_model(
         network,
         accept_partial=accept_partial,
         batch_norm_epsilon=source.batch_norm_epsilon,
+        weights_dialect=source.weights_dialect,
     )
     return Model(
         graph,
@@ -151,7 +171,10 @@ def _read_names(source: ModelSource) -> tuple[str, ...]:
 def _compile(source: ModelSource, cfg: Path | None, weights: Path | None) -> tuple[Graph, str]:
     """The graph of the cfg given, or else of the one inside the weights file; and its name."""
     if cfg is not None:
-        return read_graph(cfg, input_size=source.size, strict=source.strict), cfg.stem
+        graph = read_graph(
+            cfg, input_size=source.size, strict=source.strict, dialect=source.dialect
+        )
+        return graph, cfg.stem
     assert weights is not None
     info = embedded_info(weights)
     if info is None:
@@ -160,27 +183,36 @@ def _compile(source: ModelSource, cfg: Path | None, weights: Path | None) -> tup
             "expected: --cfg CFG with it\n"
             "help: `yolo-gp convert` writes files that hold the cfg too"
         )
-    graph = compile_text(info.cfg, f"<{weights}>", input_size=source.size, strict=source.strict)
+    graph = compile_text(
+        info.cfg,
+        f"<{weights}>",
+        input_size=source.size,
+        strict=source.strict,
+        dialect=source.dialect,
+    )
     return graph, info.cfg_name
 
 
 def _given_weights(source: ModelSource, cache: ModelCache | None) -> _ChosenWeights:
-    """The file given as weights, or that of the pretrained model of this name."""
+    """The file given as weights, or the packaged one or the pretrained model of this name."""
     path = Path(source.weights or "")
-    pretrained = {} if path.exists() or path.parent != Path() else pretrained_models()
-    model = pretrained.get(path.name.lower())
-    if model is None and pretrained:
-        raise WeightsError(_unknown_weights_text(path, pretrained))
-    if model is None:
+    if path.exists() or path.parent != Path():
         return _ChosenWeights(path)
+    packaged, pretrained = packaged_weights(), pretrained_models()
+    name = path.name.lower()
+    if name in packaged:
+        return _ChosenWeights(packaged[name].path, notes=(_packaged_note(packaged[name]),))
+    if name not in pretrained:
+        raise WeightsError(_unknown_weights_text(path, [*packaged, *pretrained]))
+    model = pretrained[name]
     cache = cache or open_cache()
     found = cache.weights(model)
     cfg = cache.cfg(model) if source.cfg is None else None
     return _ChosenWeights(found, cfg, model.class_names, (_note(model, found),))
 
 
-def _unknown_weights_text(path: Path, pretrained: Iterable[str]) -> str:
-    suggestion = did_you_mean(path.name, pretrained)
+def _unknown_weights_text(path: Path, known: Iterable[str]) -> str:
+    suggestion = did_you_mean(path.name, known)
     return (
         f"cannot read weights {path}: no such file or directory\n"
         "expected: a file, or a pretrained model from the second table of `yolo-gp zoo list`"
@@ -193,6 +225,10 @@ def _pretrained_weights(graph: Graph, cfg: Path, cache: ModelCache | None) -> _C
     found = find_weights(graph, cfg, cache)
     note = _note(found.model, found.path, f" ({found.reason} as {cfg.name})")
     return _ChosenWeights(found.path, cfg, found.model.class_names, (note,))
+
+
+def _packaged_note(weights: PackagedWeights) -> str:
+    return f"weights: {weights.path.stem}, which come with yolo-gp and know {weights.knows} only"
 
 
 def _note(model: ManifestModel, path: Path, reason: str = "") -> str:

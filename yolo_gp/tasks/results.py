@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -155,10 +156,12 @@ class Report:
 
     def to_table(self) -> str:
         """A table for people: one line a detection, or one that says there are none."""
-        rows = [("file", "class", "confidence", "left", "top", "right", "bottom")]
+        rows: list[tuple[str, ...]] = [
+            ("file", "class", "confidence", "left", "top", "right", "bottom")
+        ]
         for image in self.images:
             rows.extend(_table_rows(image))
-        return _aligned(rows)
+        return aligned(rows)
 
 
 def _image_as_json(image: ImageRecord) -> dict[str, object]:
@@ -183,18 +186,20 @@ def _object_as_json(found: FoundObject) -> dict[str, object]:
     }
 
 
-_Row = tuple[str, str, str, str, str, str, str]
+def file_cell(file: str, frame: int | None) -> str:
+    """How tables name a file, or a frame of it: "clip.mp4 #7"."""
+    suffix = "" if frame is None else f" #{frame}"
+    return shorten(printable(file), _FILE_COLUMN - len(suffix)) + suffix
 
 
-def _table_rows(image: ImageRecord) -> list[_Row]:
-    suffix = "" if image.frame is None else f" #{image.frame}"
-    file = shorten(_printable(image.file), _FILE_COLUMN - len(suffix)) + suffix
+def _table_rows(image: ImageRecord) -> list[tuple[str, ...]]:
+    file = file_cell(image.file, image.frame)
     if not image.detections:
         return [(file, "no detections", "", "", "", "", "")]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for found in image.detections:
         left, top, right, bottom = (f"{edge:.0f}" for edge in found.box_xyxy)
-        name, confidence = _printable(found.name), f"{found.confidence:.2f}"
+        name, confidence = printable(found.name), f"{found.confidence:.2f}"
         rows.append((file, name, confidence, left, top, right, bottom))
     return rows
 
@@ -222,11 +227,12 @@ def _columns(text: str) -> int:
     )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text with a ? for what a terminal would not show, or obey."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _aligned(rows: list[_Row]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
     """File and class to the left, numbers to the right; columns two spaces apart."""
     widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
     lines = []

@@ -86,6 +86,7 @@ def _begin(run: Training) -> Step:
     iteration = run.progress.iteration + 1
     torch.manual_seed(hash((run.settings.seed, iteration, run.ranks.rank)))
     run.keep_statistics()
+    run.tell_layers(iteration)
     rate = set_rates(run.optimiser, run.recipe, iteration)
     run.optimiser.zero_grad()
     return Step(iteration, rate, time.perf_counter())

@@ -9,8 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx, nn
 
+from yolo_gp.adjusting.classes import with_classes
+from yolo_gp.adjusting.input_size import with_input_size
 from yolo_gp.cache import ModelCache
 from yolo_gp.darknet_cpu import adapt, with_overwritten_deltas
+from yolo_gp.dialect import Dialect, parse_dialect
+from yolo_gp.edits import Edits
 from yolo_gp.errors import UsageError
 from yolo_gp.graph import Graph, compile_text, read_content
 from yolo_gp.layers.anchor_free import AnchorFree
@@ -20,7 +24,6 @@ from yolo_gp.nodes import module_name
 from yolo_gp.tasks.models import Model, ModelSource, load_model
 from yolo_gp.tasks.train_settings import TrainSettings
 from yolo_gp.training.head_biases import initialise_head_biases
-from yolo_gp.training.head_classes import with_classes, with_input_size
 from yolo_gp.training.section_keys import set_training_mode
 from yolo_gp.weights.layout import check_cutoff
 from yolo_gp.weights.loading import embedded_info, load_any
@@ -35,11 +38,13 @@ class CfgText:
 
     Fields:
         name: the file's name without suffix.
+        dialect: the one to read it in; None for the one that it tells itself.
     """
 
     content: bytes
     file: str
     name: str
+    dialect: Dialect | None = None
 
     def compiled(self, *, strict: bool = False) -> Graph:
         """Its graph.
@@ -47,7 +52,7 @@ class CfgText:
         Raises:
             CfgError: with every finding.
         """
-        return compile_text(self.content, self.file, strict=strict)
+        return compile_text(self.content, self.file, strict=strict, dialect=self.dialect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +75,28 @@ def read_cfg(settings: TrainSettings, cache: ModelCache | None = None) -> CfgTex
     Raises:
         UsageError, WeightsError: there is none.
     """
+    dialect = parse_dialect(settings.dialect)
     if settings.cfg is not None:
         path = find_cfg(settings.cfg, cache)
-        return CfgText(read_content(path), str(path), path.stem)
+        return CfgText(read_content(path), str(path), path.stem, dialect)
     assert settings.weights is not None
     path = Path(settings.weights)
     if not path.exists():  # the name of a pretrained model
         path = find_cfg(settings.weights, cache)
-        return CfgText(read_content(path), str(path), path.stem)
+        return CfgText(read_content(path), str(path), path.stem, dialect)
     info = embedded_info(path)
     if info is None:
         raise UsageError(
             f"{path} holds no cfg, so it does not say what network it is for\n"
             "expected: --cfg CFG with it"
         )
-    return CfgText(info.cfg.encode(), f"<{path}>", info.cfg_name)
+    return CfgText(info.cfg.encode(), f"<{path}>", info.cfg_name, dialect)
 
 
 def fitted(cfg: CfgText, graph: Graph, classes: int, size: tuple[int, int] | None) -> CfgText:
     """The cfg with so many classes and that input size, (height, width) in pixels.
+
+    If only the settings say what dialect it is in, its [net] says so now.
 
     Raises:
         UsageError: it has no heads, or their classes cannot be changed.
@@ -98,9 +106,13 @@ def fitted(cfg: CfgText, graph: Graph, classes: int, size: tuple[int, int] | Non
             f"{cfg.file} has no detection head, so there is nothing to train\n"
             "expected: a cfg with at least one [yolo] or [anchor_free]"
         )
-    content = with_classes(cfg.content, graph, classes)
+    content = with_classes(cfg.content, graph.spec, classes)
     if size is not None and size != graph.input_shape.size:
         content = with_input_size(content, size)
+    if not graph.spec.tells_dialect:
+        edits = Edits(content)
+        edits.insert_after(graph.spec.net.span.line, [f"dialect={graph.dialect.value}"])
+        content = edits.content()
     return CfgText(content, cfg.file, cfg.name)
 
 

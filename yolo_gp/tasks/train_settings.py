@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from yolo_gp.dialect import parse_dialect
 from yolo_gp.errors import UsageError
 
 RecipeName = Literal["darknet", "modern"]
@@ -54,6 +55,7 @@ class TrainSettings:
         workers: processes that load images; 0 loads between iterations.
         cache: where decoded images are kept.
         seed: of all random numbers.
+        dialect: the one to read the cfg in, by name; None for the one that it tells itself.
         strict: warnings about the cfg are errors.
         plots: write pictures of the first batch and of the curves.
         tensorboard: also log for TensorBoard.
@@ -87,6 +89,7 @@ class TrainSettings:
     workers: int = 2
     cache: CacheKind = "none"
     seed: int = 0
+    dialect: str | None = None
     strict: bool = False
     plots: bool = False
     tensorboard: bool = False
@@ -97,6 +100,7 @@ class TrainSettings:
                 "neither a cfg nor weights are given\n"
                 "expected: --cfg CFG, or --weights with a file that holds its cfg"
             )
+        parse_dialect(self.dialect)
         for names in _EXCLUSIVE:
             if all(getattr(self, name) for name in names):
                 first, second = map(_flag, names)

@@ -16,7 +16,7 @@ from yolo_gp.errors import UsageError, WeightsError
 from yolo_gp.graph import Graph
 from yolo_gp.losses.network_loss import NetworkLoss, darknet_loss, modern_loss
 from yolo_gp.shapes import format_size
-from yolo_gp.tasks.detector import find_device
+from yolo_gp.tasks.inference import find_device
 from yolo_gp.tasks.models import Model
 from yolo_gp.tasks.train_data import TrainData, open_train_data, reopen_train_data
 from yolo_gp.tasks.train_folder import (
@@ -55,6 +55,7 @@ from yolo_gp.training.recipe import (
     with_mosaic_closed,
     with_overrides,
 )
+from yolo_gp.training.requirements import require_losses
 
 _USUAL_MOMENTUM = {"darknet": 0.01, "modern": 0.03}  # of running statistics; Darknet's on a GPU
 _LARGEST_MOMENTUM = 0.1
@@ -97,6 +98,7 @@ def begin(
     place = _place(settings, ranks)
     own = read_cfg(settings, cache)
     graph = own.compiled(strict=settings.strict)
+    require_losses(graph)
     source, problem = _try_source(settings, own, cache)
     data = _open_data(settings, graph, source)
     cfg = fitted(own, graph, len(data.names), settings.size)

@@ -14,6 +14,7 @@ from yolo_gp.data.training_loader import TrainingLoader
 from yolo_gp.errors import UsageError
 from yolo_gp.files import write_atomically
 from yolo_gp.graph import Graph
+from yolo_gp.layers.dropout_modules import DropBlock
 from yolo_gp.losses.network_loss import NetworkLoss
 from yolo_gp.tasks.train_data import TrainData
 from yolo_gp.tasks.train_folder import TrainFolder
@@ -114,6 +115,12 @@ class Training:
     def save_is_due(self) -> bool:
         """Whether a crash would cost more than a few minutes."""
         return time.monotonic() - self.saved_at > _SAVE_EVERY
+
+    def tell_layers(self, iteration: int) -> None:
+        """Tell those that act more strongly as the training goes on which iteration comes."""
+        for module in self.network.modules():
+            if isinstance(module, DropBlock):
+                module.follow(iteration / self.length.iterations)
 
     def keep_statistics(self) -> None:
         """Remember them, if the step that comes may be skipped."""

@@ -5,21 +5,30 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
 from yolo_gp.data.dataset import Dataset
 from yolo_gp.data.letterbox import ImagePlacement
 from yolo_gp.detections import Candidates, Detections
+from yolo_gp.dialect import Dialect
 from yolo_gp.errors import DataError, UsageError
 from yolo_gp.graph import Graph
 from yolo_gp.metrics.coco_columns import MAX_DETECTIONS
 from yolo_gp.postprocess import detections, exceeding
 from yolo_gp.presets import DARKNET_MAP, Preset, find_val_preset
 from yolo_gp.tasks.detector import Detector
-from yolo_gp.tasks.val_loading import InputRule, LoadedBatch, LoadedImage, batch_count, load_batches
+from yolo_gp.tasks.val_loading import (
+    DetectionLoader,
+    InputRule,
+    LoadedBatch,
+    LoadedImage,
+    batch_count,
+    load_batches,
+)
 from yolo_gp.tasks.val_metrics import ValMetrics, evaluate
+from yolo_gp.tasks.val_packing import packed
 from yolo_gp.tasks.val_results import (
     BatchResult,
     ImageResult,
@@ -28,6 +37,7 @@ from yolo_gp.tasks.val_results import (
     best_of_each_class,
     nothing_found,
 )
+from yolo_gp.tasks.val_run import Work, run_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +76,45 @@ def val_preset(name: str | None, graph: Graph) -> Preset:
 
 
 def _is_in_darknets_language(graph: Graph) -> bool:
-    return all(
+    return graph.dialect is Dialect.DARKNET and all(
         written.layer is not None
         and not written.layer.ours
         and written.layer.beyond_darknet() is None
         for written in graph.spec.layers
     )
+
+
+def detection_facts(
+    detector: Detector, dataset: Dataset, settings: ValSettings, weights: str
+) -> dict[str, str]:
+    """The `run_facts` of a detector.
+
+    Args:
+        weights: their `weights_digest`.
+    """
+    preset = {key: str(value) for key, value in asdict(detector.preset).items()}
+    return run_facts(
+        detector,
+        weights=weights,
+        classes=dataset.class_names,
+        images=[f"{sample.image_id} {sample.path.name}" for sample in dataset.samples],
+        conventions={
+            "batch": str(settings.batch_size),
+            "preset": preset.pop("name"),
+            **preset,
+        },
+    )
+
+
+def detection_work(
+    detector: Detector, dataset: Dataset, settings: ValSettings
+) -> Work[ImageResult]:
+    """What a run of a detector does."""
+
+    def results(numbers: Sequence[int]) -> Iterator[BatchResult[ImageResult]]:
+        return detect_batches(detector, dataset, settings, numbers)
+
+    return Work(len(dataset.samples), settings.batch_size, results, packed)
 
 
 def validate(
@@ -101,7 +144,7 @@ def validate(
 
 def detect_batches(
     detector: Detector, dataset: Dataset, settings: ValSettings, numbers: Sequence[int]
-) -> Iterator[BatchResult]:
+) -> Iterator[BatchResult[ImageResult]]:
     """What the detector finds in the batches of those numbers, one after the other.
 
     Raises:
@@ -117,22 +160,29 @@ def detect_batches(
         stride=graph.stride,
         preset=detector.preset,
     )
-    for loaded in load_batches(dataset, rule, settings.batch_size, numbers, settings.workers):
-        problem = next((image.problem for image in loaded.images if image.problem), None)
-        if settings.strict and problem:
-            raise DataError(f"{problem}\nhelp: without --strict the run goes on past it")
+    load, count = DetectionLoader(dataset, rule), len(dataset.samples)
+    for loaded in load_batches(load, count, settings.batch_size, numbers, settings.workers):
+        if settings.strict:
+            refuse_problems(loaded)
         yield _detect(detector, dataset, loaded)
 
 
+def refuse_problems(loaded: LoadedBatch) -> None:
+    """Raise a DataError if an image of the batch cannot be used."""
+    for image in loaded.images:
+        if image.problem:
+            raise DataError(f"{image.problem}\nhelp: without --strict the run goes on past it")
+
+
 @torch.inference_mode()
-def _detect(detector: Detector, dataset: Dataset, loaded: LoadedBatch) -> BatchResult:
+def _detect(detector: Detector, dataset: Dataset, loaded: LoadedBatch) -> BatchResult[ImageResult]:
     results = [_unusable(dataset, image) for image in loaded.images]
     lowest = min(detector.preset.confidence, DARKNET_MAP.confidence)
     forward = post = 0.0
     for positions, tensor in loaded.inputs:
         start = time.perf_counter()
         maps = detector.maps(tensor)
-        _wait_for(detector.device)
+        wait_for(detector.device)
         between = time.perf_counter()
         with _one_thread():
             proposed = detector.decode(maps, tensor.shape[2:], lowest)
@@ -144,7 +194,7 @@ def _detect(detector: Detector, dataset: Dataset, loaded: LoadedBatch) -> BatchR
     return BatchResult(loaded.number, tuple(results), Seconds(loaded.seconds, forward, post))
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
     """Let an accelerator finish, so that its time is counted where it was spent."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

@@ -29,7 +29,7 @@ class Speed:
     Fields:
         pre: decoding and resizing one image, by one worker.
         forward: the network, per image of a batch.
-        post: from its maps to boxes, by both conventions.
+        post: from its maps to boxes, by both conventions, or to classes.
         images_per_second: end to end, all processes together; None if all images had been done
             before.
     """
@@ -118,7 +118,6 @@ def metrics_json(
     """
     preset = conventions.preset
     curve = metrics.curves.pooled
-    through = measured.images_per_second
     content: dict[str, object] = {
         "schema_version": _SCHEMA_VERSION,
         "cfg": conventions.cfg,
@@ -138,14 +137,20 @@ def metrics_json(
         "best_f1_confidence": _number(curve.best_confidence),
         "classes": _classes(metrics, names),
         "unusable": [{"file": p.file, "reason": p.reason} for p in metrics.problems],
-        "speed": {
-            "pre_ms": round(measured.pre, 3),
-            "forward_ms": round(measured.forward, 3),
-            "post_ms": round(measured.post, 3),
-            "images_per_second": through and round(through, 3),
-        },
+        "speed": speed_json(measured),
     }
     return json.dumps(content, indent=1)
+
+
+def speed_json(measured: Speed) -> dict[str, float | None]:
+    """A run's speed as part of its JSON."""
+    through = measured.images_per_second
+    return {
+        "pre_ms": round(measured.pre, 3),
+        "forward_ms": round(measured.forward, 3),
+        "post_ms": round(measured.post, 3),
+        "images_per_second": through and round(through, 3),
+    }
 
 
 def _coco(found: CocoMetrics) -> dict[str, float | None]:

@@ -12,38 +12,39 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, overload
+from typing import BinaryIO, Generic, TypeVar, overload
 
-import numpy as np
-
-from yolo_gp.detections import Rle
 from yolo_gp.errors import DataError
 from yolo_gp.files import os_reason
-from yolo_gp.metrics.records import ImageDetections
-from yolo_gp.tasks.val_results import BatchResult, ImageResult, Seconds
+from yolo_gp.tasks.val_results import BatchResult, Indexed, Seconds
+
+_Result = TypeVar("_Result", bound=Indexed)
+Pack = Callable[[_Result], bytes]
+"""An image's result as bytes; its index need not be among them."""
+Unpack = Callable[[int, bytes], _Result]
+"""The result of an image from its index and its bytes."""
 
 _RECORD = struct.Struct("<II")  # bytes of the payload, their CRC-32
 _BATCH = struct.Struct("<II3d")  # number, images, seconds: pre, forward, post
-_IMAGE = struct.Struct("<IIqiiI")  # bytes that follow, index, image id, height, width, problem
-_FOUND = struct.Struct("<IB")  # detections, whether they have masks
-_NO_PROBLEM = 0xFFFFFFFF
+_IMAGE = struct.Struct("<II")  # bytes that follow, index
 _SYNC_EVERY = 16  # batches; what is written survives the process at once, a power cut from here on
 
 
-class Journal:
+class Journal(Generic[_Result]):
     """Appends batches to a journal file. To be closed, or used in a `with` block."""
 
-    def __init__(self, path: Path, token: str) -> None:
+    def __init__(self, path: Path, token: str, pack: Pack[_Result]) -> None:
         """Open a journal of the run `token` to append to, or begin it.
 
         Raises:
             DataError: the file cannot be written.
         """
         self._path = path
+        self._pack = pack
         self._unsynced = 0
         try:
             self._file = path.open("ab", buffering=0)
@@ -52,7 +53,7 @@ class Journal:
         except OSError as error:
             raise DataError(f"cannot write {path}: {os_reason(error)}") from error
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Journal[_Result]:
         return self
 
     def __exit__(
@@ -63,13 +64,13 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def append(self, batch: BatchResult) -> None:
+    def append(self, batch: BatchResult[_Result]) -> None:
         """Add a batch, in one write.
 
         Raises:
             DataError: the file cannot be written; the help says what to do.
         """
-        payload = _packed(batch)
+        payload = _packed(batch, self._pack)
         record = _RECORD.pack(len(payload), zlib.crc32(payload)) + payload
         try:
             written = self._file.write(record)
@@ -127,19 +128,20 @@ def recover(path: Path, token: str) -> tuple[int, ...]:
     return tuple(number for number, _ in content.batches)
 
 
-class JournalledImages(Sequence[ImageResult]):
+class JournalledImages(Sequence[_Result]):
     """All images of some journals, in the order of the data set, read from disk when asked for.
 
     Attributes:
         seconds: what all batches took together.
     """
 
-    def __init__(self, paths: Sequence[Path], token: str) -> None:
+    def __init__(self, paths: Sequence[Path], token: str, unpack: Unpack[_Result]) -> None:
         """Open the journals of the run `token`. A batch that stands in several counts once.
 
         Raises:
             DataError: a file cannot be read.
         """
+        self._unpack = unpack
         self._files: list[BinaryIO] = []
         self.seconds = Seconds()
         places: dict[int, tuple[BinaryIO, _Place]] = {}
@@ -156,7 +158,7 @@ class JournalledImages(Sequence[ImageResult]):
                     places.setdefault(place.index, (file, place))
         self._places = [places[index] for index in sorted(places)]
 
-    def __enter__(self) -> JournalledImages:
+    def __enter__(self) -> JournalledImages[_Result]:
         return self
 
     def __exit__(
@@ -172,22 +174,22 @@ class JournalledImages(Sequence[ImageResult]):
         return len(self._places)
 
     @overload
-    def __getitem__(self, index: int) -> ImageResult: ...
+    def __getitem__(self, index: int) -> _Result: ...
     @overload
-    def __getitem__(self, index: slice) -> list[ImageResult]: ...
-    def __getitem__(self, index: int | slice) -> ImageResult | list[ImageResult]:
+    def __getitem__(self, index: slice) -> list[_Result]: ...
+    def __getitem__(self, index: int | slice) -> _Result | list[_Result]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         file, place = self._places[index]
         file.seek(place.start)
-        return _image(file.read(place.length))
+        return self._unpack(place.index, file.read(place.length))
 
-    def __iter__(self) -> Iterator[ImageResult]:
+    def __iter__(self) -> Iterator[_Result]:
         return (self[index] for index in range(len(self)))
 
 
 def _first_line(token: str) -> bytes:
-    return f"yolo-gp val journal 1 {token}\n".encode("ascii")
+    return f"yolo-gp val journal 2 {token}\n".encode("ascii")
 
 
 def _scan(file: BinaryIO, token: str) -> _Content:
@@ -215,71 +217,17 @@ def _places(payload: bytes, offset: int, count: int) -> tuple[_Place, ...]:
     places = []
     start = _BATCH.size
     for _ in range(count):
-        length, index, *_ = _IMAGE.unpack_from(payload, start)
-        places.append(_Place(index, offset + start, _IMAGE.size + length))
-        start += _IMAGE.size + length
+        length, index = _IMAGE.unpack_from(payload, start)
+        start += _IMAGE.size
+        places.append(_Place(index, offset + start, length))
+        start += length
     return tuple(places)
 
 
-def _packed(batch: BatchResult) -> bytes:
+def _packed(batch: BatchResult[_Result], pack: Pack[_Result]) -> bytes:
     spent = batch.seconds
-    head = _BATCH.pack(batch.number, len(batch.images), spent.pre, spent.forward, spent.post)
-    return b"".join((head, *map(_packed_image, batch.images)))
-
-
-def _packed_image(image: ImageResult) -> bytes:
-    problem = None if image.problem is None else image.problem.encode()
-    length = _NO_PROBLEM if problem is None else len(problem)
-    body = b"".join((problem or b"", *_packed_found(image.coco), *_packed_found(image.darknet)))
-    image_id = image.coco.image_id
-    return _IMAGE.pack(len(body), image.index, image_id, *image.size, length) + body
-
-
-def _packed_found(found: ImageDetections) -> Iterator[bytes]:
-    yield _FOUND.pack(len(found), found.masks is not None)
-    yield found.boxes_xyxy.astype("<f4").tobytes()
-    yield found.confidences.astype("<f4").tobytes()
-    yield found.class_ids.astype("<i4").tobytes()
-    if found.masks is not None:
-        counts = [mask.counts.encode("ascii") for mask in found.masks]
-        yield np.array([len(count) for count in counts], dtype="<u4").tobytes()
-        yield from counts
-
-
-def _image(record: bytes) -> ImageResult:
-    _, index, image_id, height, width, problem_length = _IMAGE.unpack_from(record)
-    reader = _Reader(record[_IMAGE.size :])
-    problem = None if problem_length == _NO_PROBLEM else reader.take(problem_length).decode()
-    size = height, width
-    coco = reader.found(image_id, size)
-    return ImageResult(index, size, problem, coco, reader.found(image_id, size))
-
-
-class _Reader:
-    """Takes one value after the other from the bytes of an image's record."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, length: int) -> bytes:
-        taken = self._data[self._at : self._at + length]
-        self._at += length
-        return taken
-
-    def found(self, image_id: int, size: tuple[int, int]) -> ImageDetections:
-        count, has_masks = _FOUND.unpack(self.take(_FOUND.size))
-        boxes = np.frombuffer(self.take(16 * count), dtype="<f4").reshape(count, 4)
-        confidences = np.frombuffer(self.take(4 * count), dtype="<f4")
-        class_ids = np.frombuffer(self.take(4 * count), dtype="<i4").astype(np.int64)
-        masks = None
-        if has_masks:
-            lengths = np.frombuffer(self.take(4 * count), dtype="<u4").tolist()
-            masks = tuple(Rle(size, self.take(length).decode("ascii")) for length in lengths)
-        return ImageDetections(
-            image_id,
-            boxes.astype(np.float32, copy=False),
-            confidences.astype(np.float32, copy=False),
-            class_ids,
-            masks,
-        )
+    parts = [_BATCH.pack(batch.number, len(batch.images), spent.pre, spent.forward, spent.post)]
+    for image in batch.images:
+        body = pack(image)
+        parts += (_IMAGE.pack(len(body), image.index), body)
+    return b"".join(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from yolo_gp.data.dataset import Dataset
 from yolo_gp.data.letterbox import ImagePlacement, prepare
 from yolo_gp.errors import DataError
 from yolo_gp.presets import Preset
-from yolo_gp.tasks.detector import as_array
+from yolo_gp.tasks.inference import as_array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,8 @@ class LoadedImage:
         index: its number in the data set.
         size: (height, width) of the upright image; of an image that cannot be read the one that
             the annotations state, or else the network's.
-        placement: how it lies in the network input; None if it cannot be used.
+        placement: how it lies in the network input, for the way back of boxes; None if it cannot
+            be used, and for classifiers.
         problem: why it cannot be used; None if it can.
     """
 
@@ -71,13 +72,17 @@ class LoadedBatch:
     seconds: float
 
 
+ImageLoader = Callable[[int], tuple[LoadedImage, Tensor | None]]
+"""Reads image n of a data set: the network's input (C, h, w), or None if it cannot be used."""
+
+
 def batch_count(samples: int, batch_size: int) -> int:
     """How many batches a data set has; the last may be smaller."""
     return -(-samples // batch_size)
 
 
 def load_batches(
-    dataset: Dataset, rule: InputRule, batch_size: int, numbers: Sequence[int], workers: int
+    load: ImageLoader, samples: int, batch_size: int, numbers: Sequence[int], workers: int
 ) -> Iterator[LoadedBatch]:
     """The batches of those numbers, in this order.
 
@@ -85,10 +90,12 @@ def load_batches(
     same in every process and after every interruption.
 
     Args:
+        load: called in the workers, so it must be picklable.
+        samples: images of the data set.
         workers: processes that load ahead, two batches each; 0 loads in this one.
     """
     loader: DataLoader[LoadedBatch] = DataLoader(
-        _Batches(dataset, rule, batch_size),
+        _Batches(load, samples, batch_size),
         batch_size=None,  # an item is a batch already
         sampler=list(numbers),
         num_workers=min(workers, len(numbers)),
@@ -100,16 +107,16 @@ def load_batches(
 class _Batches(TorchDataset[LoadedBatch]):
     """The data set as torch's DataLoader wants it: item n is batch n."""
 
-    def __init__(self, dataset: Dataset, rule: InputRule, batch_size: int) -> None:
-        self._dataset = dataset
-        self._rule = rule
+    def __init__(self, load: ImageLoader, samples: int, batch_size: int) -> None:
+        self._load = load
+        self._samples = samples
         self._batch_size = batch_size
 
     def __getitem__(self, number: int) -> LoadedBatch:
         start = time.perf_counter()
         first = number * self._batch_size
-        last = min(first + self._batch_size, len(self._dataset.samples))
-        loaded = [_load(self._dataset, self._rule, index) for index in range(first, last)]
+        last = min(first + self._batch_size, self._samples)
+        loaded = [self._load(index) for index in range(first, last)]
         images = tuple(image for image, _ in loaded)
         inputs = _by_shape([tensor for _, tensor in loaded])
         return LoadedBatch(number, images, inputs, time.perf_counter() - start)
@@ -117,19 +124,6 @@ class _Batches(TorchDataset[LoadedBatch]):
 
 def _as_it_is(batch: object) -> object:
     return batch
-
-
-def _load(dataset: Dataset, rule: InputRule, index: int) -> tuple[LoadedImage, Tensor | None]:
-    sample = dataset.samples[index]
-    size = sample.size or rule.size
-    try:
-        image = as_array(sample.path, rule.channels)
-        size = image.shape[0], image.shape[1]
-        dataset.ground_truth(index, size)  # labels that cannot be read are found now, not at last
-        tensor, placement = prepare(image, rule.size, rule.preset, rule.stride)
-    except DataError as error:
-        return LoadedImage(index, size, None, str(error)), None
-    return LoadedImage(index, size, placement), tensor
 
 
 def _by_shape(tensors: Sequence[Tensor | None]) -> tuple[tuple[tuple[int, ...], Tensor], ...]:
@@ -142,3 +136,23 @@ def _by_shape(tensors: Sequence[Tensor | None]) -> tuple[tuple[tuple[int, ...], 
         (tuple(members), torch.stack([t for t in (tensors[i] for i in members) if t is not None]))
         for members in positions.values()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionLoader:
+    """An `ImageLoader` for detectors. Labels that cannot be read are found now, not at last."""
+
+    dataset: Dataset
+    rule: InputRule
+
+    def __call__(self, index: int) -> tuple[LoadedImage, Tensor | None]:
+        sample, rule = self.dataset.samples[index], self.rule
+        size = sample.size or rule.size
+        try:
+            image = as_array(sample.path, rule.channels)
+            size = image.shape[0], image.shape[1]
+            self.dataset.ground_truth(index, size)
+            tensor, placement = prepare(image, rule.size, rule.preset, rule.stride)
+        except DataError as error:
+            return LoadedImage(index, size, None, str(error)), None
+        return LoadedImage(index, size, placement), tensor

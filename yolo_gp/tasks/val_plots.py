@@ -14,7 +14,7 @@ from yolo_gp.metrics.curves import Curves
 from yolo_gp.metrics.misses import worst_misses
 from yolo_gp.plots.confusion import write_confusion
 from yolo_gp.plots.curves import write_curves
-from yolo_gp.tasks.detector import as_array
+from yolo_gp.tasks.inference import as_array
 from yolo_gp.tasks.val_pictures import write_misses
 from yolo_gp.tasks.val_results import EvaluatedImages, ImageResult, ground_truths
 

@@ -12,7 +12,7 @@ from yolo_gp.metrics.darknet import DarknetMetrics
 from yolo_gp.shapes import format_size
 from yolo_gp.tasks.results import shorten
 from yolo_gp.tasks.val_files import Conventions, Speed
-from yolo_gp.tasks.val_metrics import ValMetrics
+from yolo_gp.tasks.val_metrics import ImageProblem, ValMetrics
 
 _WIDTH = 100  # columns of running text
 _NAME = 24  # columns of a class name
@@ -36,10 +36,11 @@ def report(
         textwrap.fill(metrics.gap, _WIDTH),
         _class_table(metrics, names),
         _best_f1(metrics),
-        _speed(measured),
+        speed_line(measured),
     ]
     if metrics.problems:
-        parts.append(_unusable(metrics))
+        kept = "where their labels can be read, their objects count as missed"
+        parts.append(unusable_lines(metrics.images, metrics.problems, kept))
     return "\n\n".join(parts)
 
 
@@ -131,7 +132,8 @@ def _best_f1(metrics: ValMetrics) -> str:
     return f"best F1 {best.best_f1:.3f} at confidence {best.best_confidence:.3f}, at IoU .5"
 
 
-def _speed(measured: Speed) -> str:
+def speed_line(measured: Speed) -> str:
+    """How quickly a run went, in a sentence."""
     through = measured.images_per_second
     return (
         f"an image takes {measured.pre:.1f} ms to prepare (one worker), {measured.forward:.1f} ms "
@@ -140,11 +142,15 @@ def _speed(measured: Speed) -> str:
     )
 
 
-def _unusable(metrics: ValMetrics) -> str:
-    problems = metrics.problems
+def unusable_lines(images: int, problems: Sequence[ImageProblem], what_becomes: str) -> str:
+    """The images of a run that could not be used.
+
+    Args:
+        images: how many the data set has.
+        what_becomes: how they count, as a clause.
+    """
     lines = [
-        f"{len(problems)} of {metrics.images} images could not be used; where their labels can be "
-        "read, their objects count as missed:",
+        f"{len(problems)} of {images} images could not be used; {what_becomes}:",
         *(f"  {problem.reason}" for problem in problems[:_SHOWN]),
     ]
     if len(problems) > _SHOWN:

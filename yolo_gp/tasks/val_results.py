@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, overload
+from typing import Generic, Literal, Protocol, TypeVar, overload
 
 import numpy as np
 import torch
@@ -17,6 +17,18 @@ from yolo_gp.metrics.coco_columns import MAX_DETECTIONS
 from yolo_gp.metrics.records import EvaluatedImage, ImageDetections
 
 Convention = Literal["coco", "darknet"]
+
+
+class Indexed(Protocol):
+    """What a val run keeps of one image."""
+
+    @property
+    def index(self) -> int:
+        """The image's number in the data set."""
+        ...
+
+
+Result_co = TypeVar("Result_co", bound=Indexed, covariant=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +57,7 @@ class Seconds:
     Fields:
         pre: decoding and resizing, added up over all workers.
         forward: the network.
-        post: decoding its maps and suppressing boxes, by both conventions.
+        post: from its maps to results; of a detector by both conventions.
     """
 
     pre: float = 0.0
@@ -57,15 +69,15 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BatchResult:
-    """What was found in the images of one batch, in the order of the data set.
+class BatchResult(Generic[Result_co]):
+    """What is kept of the images of one batch, in the order of the data set.
 
     Fields:
         number: of the batch in the data set.
     """
 
     number: int
-    images: tuple[ImageResult, ...]
+    images: tuple[Result_co, ...]
     seconds: Seconds
 
 

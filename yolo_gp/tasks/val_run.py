@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
 
-from yolo_gp.data.dataset import Dataset
 from yolo_gp.errors import DataError, UsageError
 from yolo_gp.files import os_reason, write_atomically
+from yolo_gp.graph import Graph
 from yolo_gp.shapes import format_size
-from yolo_gp.tasks.detector import Detector
 from yolo_gp.tasks.results import claim_folder, new_run_folder
-from yolo_gp.tasks.val import ValSettings, detect_batches
-from yolo_gp.tasks.val_journal import Journal, recover
+from yolo_gp.tasks.val_journal import Journal, Pack, recover
 from yolo_gp.tasks.val_loading import batch_count
 from yolo_gp.tasks.val_ranks import Ranks
+from yolo_gp.tasks.val_results import BatchResult, Indexed
 
+_Result = TypeVar("_Result", bound=Indexed)
 _SCHEMA_VERSION = 1
 _RUN_FILE = "run.json"
 _BASE = Path("runs/val")
@@ -75,28 +75,41 @@ def weights_digest(network: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
+class ReadyNetwork(Protocol):
+    """What runs, as far as a run's facts name it."""
+
+    graph: Graph
+    device: torch.device
+    dtype: torch.dtype
+
+
 def run_facts(
-    detector: Detector, dataset: Dataset, settings: ValSettings, weights: str
+    runs: ReadyNetwork,
+    *,
+    weights: str,
+    classes: Sequence[str],
+    images: Sequence[str],
+    conventions: Mapping[str, str],
 ) -> dict[str, str]:
     """All that the figures of a run depend on, in words; a run goes on only with the same.
 
     Args:
         weights: their `weights_digest`.
+        classes: names of the data set's classes.
+        images: what tells the images of the data set from others.
+        conventions: everything else.
     """
-    content = hashlib.sha256(repr(dataset.class_names).encode())
-    for sample in dataset.samples:
-        content.update(f"\n{sample.image_id} {sample.path.name}".encode())
-    conventions = dataclasses.asdict(detector.preset)
+    content = hashlib.sha256(repr(tuple(classes)).encode())
+    for image in images:
+        content.update(f"\n{image}".encode())
     return {
-        "network": detector.graph.fingerprint[:16],
+        "network": runs.graph.fingerprint[:16],
         "weights": weights,
-        "data": f"{len(dataset.samples)} images, {content.hexdigest()[:16]}",
-        "size": format_size(detector.graph.input_shape.size),
-        "batch": str(settings.batch_size),
-        "device": detector.device.type,
-        "dtype": str(detector.dtype).removeprefix("torch."),
-        "preset": conventions.pop("name"),
-        **{key: str(value) for key, value in conventions.items()},
+        "data": f"{len(images)} images, {content.hexdigest()[:16]}",
+        "size": format_size(runs.graph.input_shape.size),
+        "device": runs.device.type,
+        "dtype": str(runs.dtype).removeprefix("torch."),
+        **conventions,
     }
 
 
@@ -180,17 +193,32 @@ def _require_agreement(facts: list[dict[str, str]]) -> None:
                 )
 
 
-def find_all(
-    detector: Detector,
-    dataset: Dataset,
-    settings: ValSettings,
+@dataclass(frozen=True, slots=True)
+class Work(Generic[_Result]):
+    """What a run does with the images of its data set.
+
+    Fields:
+        samples: images of the data set.
+        batch_size: images per batch.
+        results: works through the batches of some numbers, one after the other.
+        pack: turns the result of one image into bytes, for the journal.
+    """
+
+    samples: int
+    batch_size: int
+    results: Callable[[Sequence[int]], Iterator[BatchResult[_Result]]]
+    pack: Pack[_Result]
+
+
+def do_all(
+    work: Work[_Result],
     run: Run,
     ranks: Ranks,
     *,
     begin: Callable[[int], object] = lambda count: None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Pace | None:
-    """Detect in all images that no journal of the run has yet, this process its share.
+    """Work through all images that no journal of the run has yet, this process its share.
 
     Args:
         begin: called with the number of images that this process has to do, to within a batch.
@@ -201,19 +229,18 @@ def find_all(
         went; None elsewhere.
 
     Raises:
-        DataError: a journal cannot be written; another process has gone; or, under
-            `settings.strict`, an image or its labels cannot be read.
+        DataError: a journal cannot be written; another process has gone; or what `work` raises.
     """
     shares_folder = ranks.gather(_sees_folder(run, ranks))
     found = ranks.gather(_recovered(run, ranks, shares_folder[ranks.rank]))
     done = {number for numbers in found for number in numbers}
-    count = batch_count(len(dataset.samples), settings.batch_size)
+    count = batch_count(work.samples, work.batch_size)
     todo = [number for number in range(count) if number not in done]
     mine = ranks.share_of(todo)
-    begin(min(len(mine) * settings.batch_size, len(dataset.samples)))
+    begin(min(len(mine) * work.batch_size, work.samples))
     start, images = time.perf_counter(), 0
-    with Journal(run.journal(ranks.rank), run.token) as journal:
-        for batch in detect_batches(detector, dataset, settings, mine):
+    with Journal(run.journal(ranks.rank), run.token, work.pack) as journal:
+        for batch in work.results(mine):
             journal.append(batch)
             images += len(batch.images)
             advance(len(batch.images))

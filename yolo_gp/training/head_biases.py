@@ -49,7 +49,7 @@ def initialise_head_biases(graph: Graph, network: fx.GraphModule) -> None:
 def _bias(graph: Graph, network: fx.GraphModule, node: Node, position: int) -> Tensor | None:
     """What is added to the map that a head reads; None if no convolution makes it."""
     source = node.inputs[position].source
-    while source != INPUT and graph.nodes[source].layer.is_identity():
+    while source != INPUT and graph.nodes[source].layer.starts_as_identity():
         source = graph.nodes[source].inputs[0].source
     if source == INPUT:
         return None

@@ -12,7 +12,9 @@ from torch.optim import Optimizer
 
 from yolo_gp.errors import UsageError
 from yolo_gp.graph import Graph
+from yolo_gp.layers.dialect_modules import LearnedMap
 from yolo_gp.layers.modules import WeightedShortcut
+from yolo_gp.layers.parameter_modules import Implicit
 from yolo_gp.nodes import module_name
 from yolo_gp.training.recipe import Recipe
 from yolo_gp.training.schedule import DarknetSchedule, RunLength
@@ -20,7 +22,7 @@ from yolo_gp.training.section_keys import FOREVER, held_until
 
 Args = tuple[object, ...]
 Kwargs = dict[str, object]
-Role = Literal["weight", "shortcut", "norm", "bias"]
+Role = Literal["weight", "shortcut", "implicit", "norm", "bias"]
 
 
 _LARGEST_HOLD = 0.1  # of a run that is not as long as its cfg says
@@ -31,8 +33,8 @@ class Group:
     """What the parameters of one group have in common.
 
     Fields:
-        role: weights of convolutions and connected layers; of weighted shortcuts; of batch norms;
-            biases of all of them.
+        role: weights of convolutions and connected layers; of weighted shortcuts; numbers that
+            depend on no image; weights of batch norms; biases of all of them.
         multiplier: their rate is that of the network times this.
         held_until: they do not learn up to this iteration.
         clip: their weights stay within +-clip; 0 for no bound.
@@ -148,17 +150,19 @@ def _role(part: nn.Module, name: str) -> Role:
         return "bias"
     if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
         return "norm"
+    if isinstance(part, Implicit | LearnedMap):
+        return "implicit"
     return "shortcut" if isinstance(part, WeightedShortcut) else "weight"
 
 
 def _decays(role: Role, recipe: Recipe) -> bool:
-    """Darknet's shortcut weights decay, vectors of the modern recipe do not; Darknet's Adam: all.
+    """Darknet's shortcut and implicit weights decay, the modern recipe's not; Darknet's Adam: all.
 
     Source: darknet.md 6.3, recipes.md.
     """
     if recipe.decays_all or role == "weight":
         return True
-    return role == "shortcut" and recipe.name == "darknet"
+    return role in ("shortcut", "implicit") and recipe.name == "darknet"
 
 
 def _forget_held(optimiser: Optimizer, args: Args, kwargs: Kwargs) -> None:

@@ -11,12 +11,25 @@ from yolo_gp.layers.yolo import Yolo
 
 
 def require_heads(graph: Graph) -> None:
-    """Raises: UsageError: the network has no head."""
+    """Raises: UsageError: the network has no head, or one that nothing can train."""
     if not graph.heads:
         raise UsageError(
             f"{graph.spec.net.span.file}: the network has no detection head, so nothing to learn\n"
             "expected: at least one [yolo] or [anchor_free]"
         )
+    require_losses(graph)
+
+
+def require_losses(graph: Graph) -> None:
+    """Raises: UsageError: there is a head that has no loss."""
+    for _, head in graph.heads:
+        if not head.learns:
+            raise UsageError(
+                f"{head.span}: [{head.kind}] cannot be trained: yolo-gp has no loss for it, it "
+                "runs trained weights only\n"
+                "expected: [yolo] or [anchor_free] heads\n"
+                "help: a [yolo] in its place can be trained, from weights of the layers before it"
+            )
 
 
 def yolo_heads(graph: Graph) -> tuple[Yolo, ...]:
@@ -33,6 +46,9 @@ def yolo_heads(graph: Graph) -> tuple[Yolo, ...]:
         if head.masks.count:
             what = f"masks={head.masks.count}"
             raise _beyond_darknet(head.span, what, "[yolo] heads without masks")
+        if head.takes_logits:
+            what = "[yolo] of the YOLOR dialect"
+            raise _beyond_darknet(head.span, what, "a cfg in Darknet's own dialect")
         heads.append(head)
     return tuple(heads)
 

@@ -202,6 +202,7 @@ def _is_simple(convolution: Convolutional, first: Convolutional) -> bool:
         and convolution.batch_norm == first.batch_norm
         and not convolution.xnor
         and convolution.shared is None
+        and convolution.blur is None
     )
 
 

@@ -150,7 +150,7 @@ def _is_residual(graph: Graph, node: Node) -> bool:
     layer = node.layer
     if graph.spec.layers[node.written].macro is not None or len(node.inputs) != 2:
         return False
-    plain = isinstance(layer, Shortcut) and layer.weights_type == "none"
+    plain = isinstance(layer, Shortcut) and layer.is_plain_sum
     return plain or isinstance(layer, PartialShortcut)
 
 

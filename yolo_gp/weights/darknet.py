@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +14,44 @@ from yolo_gp.errors import WeightsError
 from yolo_gp.files import os_reason, replacing
 from yolo_gp.graph import Graph
 from yolo_gp.network import initialise_module
-from yolo_gp.nodes import Node, module_name
+from yolo_gp.nodes import module_name
 from yolo_gp.weights.header import WeightsHeader, read_header
 from yolo_gp.weights.layout import (
     FLOAT_BYTES,
+    NetworkTensor,
     PlacedBlock,
+    WeightsDialect,
     file_layout,
-    nodes_before,
     prefix_cutoff,
+    tensors_left_out,
 )
 from yolo_gp.weights.tensors import check_unfolded, tensor_of
 
 
-def load_weights(path: Path, graph: Graph, network: fx.GraphModule) -> WeightsHeader:
+def load_weights(
+    path: Path, graph: Graph, network: fx.GraphModule, dialect: WeightsDialect = "alexeyab"
+) -> WeightsHeader:
     """Fill a compiled network from a `.weights` file, which must hold exactly its floats.
 
     The file is mapped, not read: beside the network's own tensors no copy is made.
 
+    Args:
+        dialect: whose Darknet wrote the file.
+
     Raises:
         WeightsError: the file is no weights file, or too short, or too long for this network.
     """
-    layout = file_layout(graph)
-    header = read_header(path, _float_count(layout))
+    layout = file_layout(graph, dialect=dialect)
+    header = read_header(path, _float_count(layout), dialect)
     values = _map_floats(path, header)
     _check_count(path, header, layout, len(values))
-    _fill(graph, network, layout, header, values)
+    _initialise_left_out(network, tensors_left_out(graph, dialect=dialect))
+    _fill(network, layout, header, values)
     return header
 
 
 def load_prefix(
-    path: Path, graph: Graph, network: fx.GraphModule
+    path: Path, graph: Graph, network: fx.GraphModule, dialect: WeightsDialect = "alexeyab"
 ) -> tuple[WeightsHeader, int | None]:
     """`load_weights` for a file that may end after any section, such as AlexeyAB's `.conv.29`.
 
@@ -53,14 +62,15 @@ def load_prefix(
     Raises:
         WeightsError: the file is no weights file, ends within a section, or is too long.
     """
-    layout = file_layout(graph)
-    header = read_header(path, _float_count(layout))
+    layout = file_layout(graph, dialect=dialect)
+    header = read_header(path, _float_count(layout), dialect)
     values = _map_floats(path, header)
     cutoff = None if _odd_bytes(path, header) else prefix_cutoff(layout, len(values))
     if cutoff is not None:
-        layout = file_layout(graph, cutoff)
+        layout = file_layout(graph, cutoff, dialect)
     _check_count(path, header, layout, len(values))
-    _fill(graph, network, layout, header, values, cutoff)
+    _initialise_left_out(network, tensors_left_out(graph, cutoff, dialect))
+    _fill(network, layout, header, values)
     return header, cutoff
 
 
@@ -68,26 +78,23 @@ def _float_count(layout: tuple[PlacedBlock, ...]) -> int:
     return layout[-1].end if layout else 0
 
 
+def _initialise_left_out(network: fx.GraphModule, tensors: Iterable[NetworkTensor]) -> None:
+    """Start the layers of these tensors as for training."""
+    for node in {tensor.node.index: tensor.node for tensor in tensors}.values():
+        module = network.get_submodule(module_name(node))
+        initialise_module(module, torch.Generator().manual_seed(node.index))
+
+
 def _fill(
-    graph: Graph,
     network: fx.GraphModule,
     layout: tuple[PlacedBlock, ...],
     header: WeightsHeader,
     values: NDArray[np.float32],
-    cutoff: int | None = None,
 ) -> None:
-    for node in nodes_before(graph, cutoff):
-        if _leaves_out(node):  # what the file does not hold starts as for training
-            module = network.get_submodule(module_name(node))
-            initialise_module(module, torch.Generator().manual_seed(node.index))
     for placed in layout:
         stored = torch.from_numpy(values[placed.offset : placed.end])
         with torch.no_grad():
             tensor_of(network, placed.tensor).copy_(_oriented(stored, placed, header))
-
-
-def _leaves_out(node: Node) -> bool:
-    return node.layer.common.dont_load or node.layer.common.dont_load_scales
 
 
 def save_weights(
@@ -96,23 +103,29 @@ def save_weights(
     network: fx.GraphModule,
     header: WeightsHeader | None = None,
     cutoff: int | None = None,
+    dialect: WeightsDialect = "alexeyab",
 ) -> int:
     """Write a network's tensors as a `.weights` file; the file appears whole or not at all.
 
     The network must not have been folded: its batch norms are part of the file.
 
     Args:
+        header: by default the one that the dialect's Darknet writes.
         cutoff: write a prefix: the sections before the one of that number.
+        dialect: whose Darknet is to read the file.
 
     Returns:
         How many tensors were written.
 
     Raises:
-        WeightsError: the file cannot be written, or the network has been folded.
+        WeightsError: the file cannot be written, the network has been folded, or the dialect has no
+            place for a tensor that is not zero.
     """
-    header = header or WeightsHeader()
-    layout = file_layout(graph, cutoff)
+    header = header or WeightsHeader.written_by(dialect)
+    layout = file_layout(graph, cutoff, dialect)
     check_unfolded(network, (placed.tensor for placed in layout))
+    if dialect != "alexeyab":
+        _check_expressible(graph, network, cutoff, dialect)
     try:
         with replacing(path) as file:
             file.write(header.to_bytes())
@@ -124,6 +137,22 @@ def save_weights(
     except OSError as error:
         raise WeightsError(f"cannot write weights {path}: {os_reason(error)}") from error
     return len(layout)
+
+
+def _check_expressible(
+    graph: Graph, network: fx.GraphModule, cutoff: int | None, dialect: WeightsDialect
+) -> None:
+    """
+    Raises:
+        WeightsError: a file of the dialect would lose a tensor that AlexeyAB's holds.
+    """
+    usual = {tensor.name for tensor in tensors_left_out(graph, cutoff)}
+    for tensor in tensors_left_out(graph, cutoff, dialect):
+        if tensor.name not in usual and tensor_of(network, tensor).any():
+            raise WeightsError(
+                f"a {dialect} .weights file has no place for {tensor}, which is not zero here\n"
+                "help: write the file for AlexeyAB's Darknet, or write .safetensors"
+            )
 
 
 def _map_floats(path: Path, header: WeightsHeader) -> NDArray[np.float32]:

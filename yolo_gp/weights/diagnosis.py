@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from yolo_gp.errors import WeightsError
 from yolo_gp.graph import Graph
 from yolo_gp.weights.checkpoint_diagnosis import checkpoint_guesses
@@ -17,15 +15,17 @@ from yolo_gp.weights.evidence import (
     Place,
     Sizes,
     classes_guess,
+    dialect_guess,
     end_guess,
     error_guess,
+    fits_in_dialect,
     header_guess,
     other_cfg_guess,
     published_guess,
 )
 from yolo_gp.weights.formats import WeightsFormat, detect_format
-from yolo_gp.weights.header import read_header, read_start
-from yolo_gp.weights.layout import FLOAT_BYTES, file_layout, network_tensors
+from yolo_gp.weights.header import WeightsHeader, read_header, read_start
+from yolo_gp.weights.layout import FLOAT_BYTES, file_layout, kinds_that_differ, network_tensors
 from yolo_gp.weights.plausibility import Floats, Scan, Suspect, scan
 from yolo_gp.weights.sniffing import foreign_content, swapped_version
 
@@ -44,6 +44,7 @@ class Diagnosis:
         guesses: why the file does not fit, the likeliest first; empty if it fits.
         sizes: of a `.weights` file.
         scan: what its numbers look like.
+        doubt: what may be wrong with a `.weights` file that fits; None if nothing is known.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Diagnosis:
     guesses: tuple[Guess, ...] = ()
     sizes: Sizes | None = None
     scan: Scan | None = None
+    doubt: str | None = None
 
     @property
     def fits(self) -> bool:
@@ -79,6 +81,8 @@ class Diagnosis:
         if self.place is not None:
             yield f"first layer that does not fit: {self.place}"
         yield from self._size_lines()
+        if self.doubt:
+            yield f"in doubt: {self.doubt}"
         for number, guess in enumerate(self.guesses):
             yield f"{'or' if number else 'why'}: {guess.text}"
             if guess.help:
@@ -115,6 +119,7 @@ class Diagnosis:
             "format": self.format,
             "layers": self.layers,
             "first_misfit": _place_data(self.place),
+            "doubt": self.doubt,
             "guesses": [_guess_data(guess) for guess in self.guesses],
             "sizes": None if self.sizes is None else _sizes_data(self.sizes),
         }
@@ -206,10 +211,11 @@ def _diagnose_darknet(
     expected = layout[-1].end if layout else 0
     header = read_header(path, expected)
     sizes = Sizes(path, path.stat().st_size, header, expected)
-    numbers = _floats(sizes)
+    numbers = sizes.floats()
     found = scan(numbers, layout)
     fits = sizes.fits and found.suspect is None
     guesses = [] if fits else _darknet_guesses(graph, sizes, numbers, found.suspect, alternatives)
+    doubt = _doubt(graph, path, header) if fits else None
     return Diagnosis(
         path=path,
         cfg=graph.spec.net.span.file,
@@ -218,6 +224,18 @@ def _diagnose_darknet(
         guesses=tuple(guesses),
         sizes=sizes,
         scan=found,
+        doubt=doubt,
+    )
+
+
+def _doubt(graph: Graph, path: Path, header: WeightsHeader) -> str | None:
+    """That a file which fits may hold its layers in pjreddie's order, in which it fits too."""
+    kinds = " and ".join(f"[{kind}]" for kind in kinds_that_differ(graph))
+    if not kinds or not header.is_of_pjreddie or not fits_in_dialect(graph, path, "pjreddie"):
+        return None
+    return (
+        f"version 0.2.0 is what pjreddie's Darknet writes, in whose order of {kinds} the file fits "
+        "too: if it is pjreddie's, `yolo-gp convert --weights-dialect pjreddie` reads it right"
     )
 
 
@@ -230,6 +248,8 @@ def _darknet_guesses(
 ) -> list[Guess]:
     layout = file_layout(graph)
     values = [_values_guess(sizes, suspect)] if suspect else []
+    if dialect := dialect_guess(graph, sizes.path):
+        return [dialect]
     proven = [header_guess(sizes, numbers), classes_guess(graph, sizes, layout, numbers)]
     explained = [guess for guess in proven if guess and not sizes.fits]
     end = end_guess(sizes, layout)
@@ -266,15 +286,6 @@ def _values_guess(sizes: Sizes, suspect: Suspect) -> Guess:
         f"the numbers of {suspect.placed} look wrong: {suspect.problem}",
         help=helps[0],
         place=sizes.place(suspect.placed),
-    )
-
-
-def _floats(sizes: Sizes) -> Floats:
-    """The file's numbers, mapped rather than read."""
-    if not sizes.found:
-        return np.empty(0, dtype=np.float32)
-    return np.memmap(
-        sizes.path, dtype="<f4", mode="r", offset=sizes.header.size, shape=(sizes.found,)
     )
 
 

@@ -9,18 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from yolo_gp.errors import WeightsError
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import Head, ShapeProblem
+from yolo_gp.layers.base import Head
 from yolo_gp.nodes import INPUT
 from yolo_gp.options import MAX_CHANNELS
-from yolo_gp.shapes import PartialShape
-from yolo_gp.weights.header import WeightsHeader
+from yolo_gp.weights.header import WeightsHeader, read_header
 from yolo_gp.weights.layout import (
     FLOAT_BYTES,
     NetworkTensor,
     PlacedBlock,
+    WeightsDialect,
     file_layout,
+    kinds_that_differ,
     prefix_cutoff,
 )
 from yolo_gp.weights.plausibility import Floats, scan
@@ -32,6 +35,7 @@ class Cause(enum.StrEnum):
     NOT_WEIGHTS = "not_weights"
     OTHER_FORMAT = "other_format"
     HEADER = "header"
+    DIALECT = "dialect"
     CLASSES = "classes"
     OTHER_CFG = "other_cfg"
     PREFIX = "prefix"
@@ -107,6 +111,14 @@ class Sizes:
     def fits(self) -> bool:
         return self.bytes == self.header.size + self.expected * FLOAT_BYTES
 
+    def floats(self) -> Floats:
+        """The file's numbers, mapped rather than read."""
+        if not self.found:
+            return np.empty(0, dtype=np.float32)
+        return np.memmap(
+            self.path, dtype="<f4", mode="r", offset=self.header.size, shape=(self.found,)
+        )
+
     def place(self, placed: PlacedBlock) -> Place:
         return Place(placed.tensor, self.header.size + placed.offset * FLOAT_BYTES)
 
@@ -129,6 +141,26 @@ def header_guess(sizes: Sizes, values: Floats) -> Guess | None:
         help="whatever wrote the file put the wrong version in its first 12 bytes; "
         f"{'0.2.5' if other.wide else '0.1.0'} is right for this size",
     )
+
+
+def dialect_guess(graph: Graph, path: Path) -> Guess | None:
+    """In pjreddie's order of the layers the file's size is right, and its numbers look so too."""
+    kinds = " and ".join(f"[{kind}]" for kind in kinds_that_differ(graph))
+    if not kinds or not fits_in_dialect(graph, path, "pjreddie"):
+        return None
+    return Guess(
+        Cause.DIALECT,
+        f"it fits in the order of pjreddie's Darknet, which stores {kinds} otherwise",
+        help="yolo-gp convert WEIGHTS OUT --cfg CFG --weights-dialect pjreddie",
+    )
+
+
+def fits_in_dialect(graph: Graph, path: Path, dialect: WeightsDialect) -> bool:
+    """Whether the file is of the right size and its numbers look right in that dialect's order."""
+    layout = file_layout(graph, dialect=dialect)
+    expected = layout[-1].end if layout else 0
+    sizes = Sizes(path, path.stat().st_size, read_header(path, expected, dialect), expected)
+    return sizes.fits and scan(sizes.floats(), layout).suspect is None
 
 
 def classes_guess(
@@ -188,7 +220,7 @@ def _filters_per_class(graph: Graph, layout: Sequence[PlacedBlock]) -> dict[int,
     """By how many filters each layer grows with one more class; empty if that cannot be told."""
     growth: dict[int, int] = {}
     for node, head in graph.heads:
-        wanted = _channels_per_class(graph, node.index, head)
+        wanted = _channels_per_class(head)
         for edge, channels in zip(node.inputs, wanted, strict=True):
             if not channels:
                 continue
@@ -203,26 +235,10 @@ def _filters_per_class(graph: Graph, layout: Sequence[PlacedBlock]) -> dict[int,
     return growth
 
 
-def _channels_per_class(graph: Graph, index: int, head: Head) -> Iterator[int]:
-    """By how many channels each of a head's inputs grows with one more class.
-
-    Heads know what fits them: the question is put to one with a class more, input by input.
-    """
-    assert dataclasses.is_dataclass(head) and not isinstance(head, type)
-    larger = dataclasses.replace(head, classes=head.num_classes + 1)
-    shapes = graph.nodes[index].input_shapes
-    for position, shape in enumerate(shapes):
-        inputs = [PartialShape() for _ in shapes]
-        for more in range(shape.channels + 1):
-            inputs[position] = PartialShape(channels=shape.channels + more)
-            try:
-                larger.output_shape(inputs)
-            except ShapeProblem:
-                continue
-            yield more
-            break
-        else:
-            yield 0
+def _channels_per_class(head: Head) -> Iterator[int]:
+    """By how many channels each of a head's inputs grows with one more class."""
+    now, larger = (head.map_channels(head.num_classes + more) for more in (0, 1))
+    return (after - before for before, after in zip(now, larger, strict=True))
 
 
 def other_cfg_guess(

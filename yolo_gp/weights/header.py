@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yolo_gp.errors import WeightsError
 from yolo_gp.files import os_reason
-from yolo_gp.weights.layout import FLOAT_BYTES
+from yolo_gp.weights.layout import FLOAT_BYTES, WeightsDialect
 
 _TRANSPOSED_MARK = 1000
 _VERSION = struct.Struct("<iii")
@@ -40,6 +40,28 @@ class WeightsHeader:
         """Matrices of [connected] sections lie transposed in this file."""
         return self.major > _TRANSPOSED_MARK or self.minor > _TRANSPOSED_MARK
 
+    @property
+    def is_of_pjreddie(self) -> bool:
+        """The version is the one that pjreddie's Darknet writes today."""
+        return (self.major, self.minor, self.revision) == (0, 2, 0)
+
+    @classmethod
+    def written_by(cls, dialect: WeightsDialect, seen: int = 0) -> WeightsHeader:
+        """The header that this Darknet writes today."""
+        return cls(revision=0 if dialect == "pjreddie" else 5, seen=seen)
+
+    def adapted_to(self, dialect: WeightsDialect) -> WeightsHeader:
+        """The header for a file in that dialect which comes from one in the other.
+
+        The version each Darknet writes tells them apart, and with the transposed mark the width.
+        """
+        header = self
+        if (self.major, self.minor) == (0, 2) and self.revision in (0, 5):
+            header = replace(header, revision=WeightsHeader.written_by(dialect).revision)
+        if _has_disputed_width(self.major, self.minor):
+            header = replace(header, wide=dialect == "alexeyab")
+        return header
+
     def to_bytes(self) -> bytes:
         """The header as it stands in the file.
 
@@ -55,11 +77,13 @@ class WeightsHeader:
         return version + struct.pack("<Q" if self.wide else "<I", self.seen)
 
 
-def read_header(path: Path, expected_floats: int | None = None) -> WeightsHeader:
+def read_header(
+    path: Path, expected_floats: int | None = None, dialect: WeightsDialect = "alexeyab"
+) -> WeightsHeader:
     """The header of a `.weights` file.
 
     Darknets disagree on the width of `seen` in files with the transposed mark: the width that
-    makes the file's size right is taken, AlexeyAB's otherwise.
+    makes the file's size right is taken, that of `dialect` otherwise.
 
     Raises:
         WeightsError: the file cannot be read or is no weights file.
@@ -68,14 +92,25 @@ def read_header(path: Path, expected_floats: int | None = None) -> WeightsHeader
     check_is_weights(path, start)
     major, minor, revision = _VERSION.unpack_from(start)
     wide = major * 10 + minor >= 2
-    marked = WeightsHeader(major, minor, revision, 0, wide).transposed
-    if marked and expected_floats is not None:
-        narrow_size = _VERSION.size + 4 + expected_floats * FLOAT_BYTES
-        wide = size != narrow_size
+    if _has_disputed_width(major, minor):
+        wide = _marked_width(size, expected_floats, dialect)
     if len(start) < _VERSION.size + (8 if wide else 4):
         raise WeightsError(f"{path} ends inside its header, after {len(start)} bytes")
     (seen,) = struct.unpack_from("<Q" if wide else "<I", start, _VERSION.size)
     return WeightsHeader(major, minor, revision, seen, wide)
+
+
+def _has_disputed_width(major: int, minor: int) -> bool:
+    return major >= _TRANSPOSED_MARK or minor >= _TRANSPOSED_MARK
+
+
+def _marked_width(size: int, expected_floats: int | None, dialect: WeightsDialect) -> bool:
+    """Whether `seen` takes 64 bits in a file that pjreddie's Darknet reads with 32."""
+    if expected_floats is not None:
+        for wide in (False, True):
+            if size == _VERSION.size + (8 if wide else 4) + expected_floats * FLOAT_BYTES:
+                return wide
+    return dialect == "alexeyab"
 
 
 def read_start(path: Path) -> tuple[bytes, int]:

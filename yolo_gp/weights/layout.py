@@ -6,13 +6,36 @@ import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from yolo_gp.errors import UsageError
+from yolo_gp.errors import UsageError, did_you_mean
 from yolo_gp.graph import Graph
 from yolo_gp.layers.base import Layer, WeightBlock
 from yolo_gp.nodes import Node, module_name
 
 FLOAT_BYTES = 4
+
+WeightsDialect = Literal["alexeyab", "pjreddie"]
+"""Whose Darknet a `.weights` file is for: they order the layers inside [gru] and [lstm], and the
+tensors of [batchnorm], in different ways."""
+
+WEIGHTS_DIALECTS: tuple[WeightsDialect, ...] = get_args(WeightsDialect)
+
+
+def find_weights_dialect(name: str) -> WeightsDialect:
+    """The dialect of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for dialect in WEIGHTS_DIALECTS:
+        if name == dialect:
+            return dialect
+    suggestion = did_you_mean(name, WEIGHTS_DIALECTS)
+    raise UsageError(
+        f"{name} is no dialect of .weights files\nexpected: {' or '.join(WEIGHTS_DIALECTS)}"
+        + (f"\nhelp: {suggestion}" if suggestion else "")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +124,49 @@ class PlacedBlock:
         return str(self.tensor)
 
 
-def file_layout(graph: Graph, cutoff: int | None = None) -> tuple[PlacedBlock, ...]:
+def file_layout(
+    graph: Graph, cutoff: int | None = None, dialect: WeightsDialect = "alexeyab"
+) -> tuple[PlacedBlock, ...]:
     """Every tensor of a `.weights` file for this network, in file order.
 
     Args:
         cutoff: the file is a prefix that ends before the section of that number.
+        dialect: whose Darknet the file is for.
     """
     placed: list[PlacedBlock] = []
     offset = 0
     for node in nodes_before(graph, cutoff):
         if node.layer.common.dont_load:
             continue
-        for block in node.layer.weight_order(node.input_shapes):
+        for block in _blocks(node, dialect):
             placed.append(PlacedBlock(node, block, offset))
             offset += block.count
     return tuple(placed)
+
+
+def _blocks(node: Node, dialect: WeightsDialect) -> tuple[WeightBlock, ...]:
+    if dialect == "pjreddie":
+        return node.layer.pjreddies_weight_order(node.input_shapes)
+    return node.layer.weight_order(node.input_shapes)
+
+
+def kinds_that_differ(graph: Graph) -> tuple[str, ...]:
+    """The kinds of section whose floats stand in another order in pjreddie's files."""
+    differing = (
+        node.layer.kind
+        for node in graph.nodes
+        if not node.layer.common.dont_load
+        and _blocks(node, "alexeyab") != _blocks(node, "pjreddie")
+    )
+    return tuple(dict.fromkeys(differing))
+
+
+def tensors_left_out(
+    graph: Graph, cutoff: int | None = None, dialect: WeightsDialect = "alexeyab"
+) -> tuple[NetworkTensor, ...]:
+    """The network's tensors that a `.weights` file of it does not hold."""
+    held = {placed.tensor.name for placed in file_layout(graph, cutoff, dialect)}
+    return tuple(tensor for tensor in network_tensors(graph, cutoff) if tensor.name not in held)
 
 
 def float_count(graph: Graph) -> int:

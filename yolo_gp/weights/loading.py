@@ -7,15 +7,16 @@ from pathlib import Path
 
 from torch import fx
 
-from yolo_gp.errors import WeightsError
+from yolo_gp.dialect import Dialect
+from yolo_gp.errors import UsageError, WeightsError
 from yolo_gp.graph import Graph
-from yolo_gp.layers.convolution_modules import BATCH_NORM_EPSILON
 from yolo_gp.weights.checkpoint import load_checkpoint
 from yolo_gp.weights.checkpoint_info import CheckpointInfo, read_info
 from yolo_gp.weights.darknet import load_prefix, load_weights
 from yolo_gp.weights.formats import WeightsFormat, detect_format
 from yolo_gp.weights.header import WeightsHeader
-from yolo_gp.weights.state_dicts import THEIR_EPSILON, load_state_dict, open_torch_file
+from yolo_gp.weights.layout import WeightsDialect, kinds_that_differ
+from yolo_gp.weights.state_dicts import load_state_dict, open_torch_file
 from yolo_gp.weights.tensors import adopt_epsilon, has_batch_norms
 
 
@@ -69,19 +70,29 @@ def load_any(
     *,
     accept_partial: bool = False,
     batch_norm_epsilon: float | None = None,
+    weights_dialect: WeightsDialect | None = None,
 ) -> LoadedWeights:
     """Fill a compiled network from a weights file, whose content tells its format.
 
     Args:
         accept_partial: a file may hold the first sections only; the others stay as they are.
         batch_norm_epsilon: of the code the weights were trained with, if not Darknet's.
+        weights_dialect: whose Darknet wrote a `.weights` file; None for AlexeyAB's, with a note in
+            doubt.
 
     Raises:
         WeightsError: the file cannot be read, or its tensors are not the network's.
+        UsageError: a dialect is given for a file of another format.
     """
-    match detect_format(path):
+    found = detect_format(path)
+    if weights_dialect is not None and found != "darknet":
+        raise UsageError(
+            f"{path} is a {found} file, which names its tensors, so no dialect orders them\n"
+            "expected: a Darknet .weights file"
+        )
+    match found:
         case "darknet":
-            loaded = _load_darknet(path, graph, network, accept_partial)
+            loaded = _load_darknet(path, graph, network, accept_partial, weights_dialect)
         case "safetensors":
             loaded = _of_info("safetensors", load_checkpoint(path, graph, network), graph)
         case "torch":
@@ -95,7 +106,8 @@ def load_any(
     adopt_epsilon(graph, network, batch_norm_epsilon)
     note = (
         f"batch norms were trained with epsilon {batch_norm_epsilon:g}: the difference to "
-        f"Darknet's {BATCH_NORM_EPSILON:g} was added to the running variances"
+        f"{_whose(graph.dialect)} {graph.dialect.batch_norm_epsilon:g} was added to the running "
+        "variances"
     )
     return replace(loaded, notes=(*loaded.notes, note))
 
@@ -115,12 +127,30 @@ def _as_part(
 
 
 def _load_darknet(
-    path: Path, graph: Graph, network: fx.GraphModule, accept_partial: bool
+    path: Path,
+    graph: Graph,
+    network: fx.GraphModule,
+    accept_partial: bool,
+    dialect: WeightsDialect | None,
 ) -> LoadedWeights:
-    if not accept_partial:
-        return LoadedWeights(format="darknet", header=load_weights(path, graph, network))
-    header, cutoff = load_prefix(path, graph, network)
-    return LoadedWeights(format="darknet", header=header, cutoff=cutoff)
+    cutoff, order = None, dialect or "alexeyab"
+    if accept_partial:
+        header, cutoff = load_prefix(path, graph, network, order)
+    else:
+        header = load_weights(path, graph, network, order)
+    notes = _dialect_notes(path, graph, header) if dialect is None else ()
+    return LoadedWeights(format="darknet", header=header, cutoff=cutoff, notes=notes)
+
+
+def _dialect_notes(path: Path, graph: Graph, header: WeightsHeader) -> tuple[str, ...]:
+    kinds = " and ".join(f"[{kind}]" for kind in kinds_that_differ(graph))
+    if not kinds or not header.is_of_pjreddie:
+        return ()
+    return (
+        f"{path} has version 0.2.0, which pjreddie's Darknet writes, and it orders {kinds} "
+        "otherwise; AlexeyAB's order was taken; `yolo-gp convert --weights-dialect pjreddie` takes "
+        "the other",
+    )
 
 
 def _load_torch(
@@ -130,14 +160,21 @@ def _load_torch(
     load_state_dict(file, graph, network)
     if file.info:
         return _of_info("torch", file.info, graph)
-    if not (file.foreign and foreign_note and has_batch_norms(graph)):
+    is_theirs = graph.dialect is Dialect.YOLOR
+    if is_theirs or not (file.foreign and foreign_note and has_batch_norms(graph)):
         return LoadedWeights(format="torch")
+    theirs, own = Dialect.YOLOR.batch_norm_epsilon, graph.dialect.batch_norm_epsilon
     note = (
-        f"the code that names tensors so has epsilon {THEIR_EPSILON:g} in its batch norms, "
-        f"Darknet {BATCH_NORM_EPSILON:g}; the numbers are taken as they are, so outputs differ a "
-        f"little; `yolo-gp convert --batch-norm-epsilon {THEIR_EPSILON:g}` makes up for it"
+        f"the code that names tensors so has epsilon {theirs:g} in its batch norms, "
+        f"Darknet {own:g}; the numbers are taken as they are, so outputs differ a "
+        f"little; `yolo-gp convert --batch-norm-epsilon {theirs:g}` makes up for it, and "
+        "--dialect yolor reads the cfg as that code does"
     )
     return LoadedWeights(format="torch", notes=(note,))
+
+
+def _whose(dialect: Dialect) -> str:
+    return "Darknet's" if dialect is Dialect.DARKNET else "YOLOR's"
 
 
 def _of_info(format_: WeightsFormat, info: CheckpointInfo, graph: Graph) -> LoadedWeights:

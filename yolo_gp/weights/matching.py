@@ -39,11 +39,12 @@ class Owner:
 
     @property
     def signature(self) -> Signature:
-        read, made = self.node.input_shapes[0], self.node.output_shape
+        inputs, made = self.node.input_shapes, self.node.output_shape
+        read = inputs[0] if inputs else made
         return Signature(
             self.node.layer.kind,
             self.shapes,
-            tuple(shape.channels for shape in self.node.input_shapes),
+            tuple(shape.channels for shape in inputs),
             (round(read.height / made.height), round(read.width / made.width)),
         )
 

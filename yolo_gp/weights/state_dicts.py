@@ -29,9 +29,6 @@ from yolo_gp.weights.layout import NetworkTensor, network_tensors, nodes_before
 from yolo_gp.weights.stored import ONLY_TENSOR, StoredTensor, by_our_name, match_tensors
 from yolo_gp.weights.tensors import check_unfolded, stored_as, tensor_of
 
-THEIR_EPSILON = 1e-4
-"""Of the batch norms in all three repositories."""
-
 _THEIR_NAME = re.compile(r"module_list\.([0-9]{1,9})\.(.+)")
 _THEIR_TENSORS = {
     "Conv2d.weight": "convolution.weight",
@@ -40,6 +37,11 @@ _THEIR_TENSORS = {
     "BatchNorm2d.bias": "batch_norm.bias",
     "BatchNorm2d.running_mean": "batch_norm.running_mean",
     "BatchNorm2d.running_var": "batch_norm.running_var",
+    # of a section [BatchNorm2d]
+    "weight": "batch_norm.weight",
+    "bias": "batch_norm.bias",
+    "running_mean": "batch_norm.running_mean",
+    "running_var": "batch_norm.running_var",
     "implicit": ONLY_TENSOR,
     "w": ONLY_TENSOR,
 }
@@ -231,6 +233,8 @@ def _strange_text(path: Path, tensors: Mapping[str, Tensor]) -> str:
 def _factors(path: Path, own: NetworkTensor, network: fx.GraphModule, w: Tensor) -> Tensor:
     """What their weighted shortcut multiplies with: 2 / n times the sigmoid of w, n addends."""
     module = network.get_submodule(module_name(own.node))
+    if isinstance(module, WeightedShortcut) and module.normalization == "sigmoid":
+        return w
     if not isinstance(module, WeightedShortcut) or module.normalization != "none":
         raise WeightsError(
             f"{path} has {own} as 2/n sigmoid(w), which this cfg would normalise once more\n"

@@ -17,7 +17,7 @@ from yolo_gp.weights.layout import NetworkTensor, shape_text
 ONLY_TENSOR = ""
 """In place of a tensor's name in its layer: the layer's only one, whatever its name."""
 
-_OUR_NAME = re.compile(r"[A-Za-z_]+_([0-9]{1,9})\.(.+)")
+_OUR_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*_([0-9]{1,9})\.(.+)")
 _MAX_SHOWN = 3
 
 

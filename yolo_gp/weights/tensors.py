@@ -9,7 +9,6 @@ from torch import Tensor, fx
 
 from yolo_gp.errors import WeightsError
 from yolo_gp.graph import Graph
-from yolo_gp.layers.convolution_modules import BATCH_NORM_EPSILON
 from yolo_gp.weights.layout import NetworkTensor, network_tensors
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -65,11 +64,12 @@ def has_batch_norms(graph: Graph) -> bool:
 def adopt_epsilon(graph: Graph, network: fx.GraphModule, epsilon: float) -> None:
     """Make a network compute what its weights did where batch norms had that epsilon.
 
-    The epsilon stands beside the variance under the same root, so the difference to Darknet's is
-    added to every running variance.
+    The epsilon stands beside the variance under the same root, so the difference to that of the
+    cfg's dialect is added to every running variance.
     """
+    own = graph.dialect.batch_norm_epsilon
     for tensor in filter(_is_variance, network_tensors(graph)):
-        tensor_of(network, tensor).add_(epsilon - BATCH_NORM_EPSILON)
+        tensor_of(network, tensor).add_(epsilon - own)
 
 
 def _is_variance(tensor: NetworkTensor) -> bool:
