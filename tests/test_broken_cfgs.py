@@ -9,6 +9,8 @@ import pytest
 from yolo_gp.errors import CfgError, Diagnostic
 from yolo_gp.graph import Graph, read_graph
 from yolo_gp.layers.activations import ACTIVATIONS
+from yolo_gp.lint.fixes import fix_content
+from yolo_gp.lint.linting import LintSettings, lint_content
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +184,44 @@ def test_a_missing_activation_is_logistic_as_in_darknet_and_a_warning_says_so(
     assert graph.nodes[0].layer.label() == "3x3/2 logistic"
     assert [n.output_shape for n in graph.nodes] == [n.output_shape for n in good.nodes]
     assert network_of(graph)[2:] == network_of(good)[2:]
+
+
+OF_THE_GOOD_FILE = "YG508"  # its masks, 3,4,5 and 1,2,3, never use anchor 0
+
+
+@pytest.mark.parametrize("name", [*ERRORS, *WARNINGS, "no_activation"])
+def test_lint_finds_that_one_mistake_beside_what_it_says_of_the_good_file(
+    folder: Path, name: str
+) -> None:
+    content = (folder / f"{name}.cfg").read_bytes()
+    codes = {f.rule.code for f in lint_content(content, name, LintSettings()).findings}
+    mistake = {**ERRORS, **WARNINGS, "no_activation": ("[YG110]",)}[name][0]
+    expected = mistake[mistake.rindex("[") + 1 : -1]
+    assert codes == ({expected} if name in ERRORS else {expected, OF_THE_GOOD_FILE})
+
+
+@pytest.mark.parametrize("name", ["good", "crlf", "inline_comment"])
+def test_lint_says_nothing_more_of_a_legal_variant(folder: Path, name: str) -> None:
+    content = (folder / f"{name}.cfg").read_bytes()
+    findings = lint_content(content, name, LintSettings()).findings
+    assert [finding.rule.code for finding in findings] == [OF_THE_GOOD_FILE]
+
+
+REPAIRABLE = {"unknown_section", "filters_wrong", "num_wrong", "bad_activation", "dup_key"}
+
+
+@pytest.mark.parametrize("name", sorted(REPAIRABLE))
+def test_a_repair_gives_the_good_network(folder: Path, good: Graph, name: str) -> None:
+    fixed = fix_content((folder / f"{name}.cfg").read_bytes(), name, LintSettings())
+    assert [finding.rule.code for finding in fixed.linted.findings] == [OF_THE_GOOD_FILE]
+    assert fixed.linted.graph is not None
+    assert network_of(fixed.linted.graph) == network_of(good)
+
+
+@pytest.mark.parametrize("name", sorted({*ERRORS, *WARNINGS} - REPAIRABLE))
+def test_what_leaves_a_choice_is_not_repaired(folder: Path, name: str) -> None:
+    content = (folder / f"{name}.cfg").read_bytes()
+    assert fix_content(content, name, LintSettings()).content == content
 
 
 def test_every_broken_cfg_is_judged_here(folder: Path) -> None:

@@ -19,6 +19,7 @@ from yolo_gp.cli.doctor import doctor
 from yolo_gp.cli.expand import expand
 from yolo_gp.cli.fmt import fmt
 from yolo_gp.cli.info import info
+from yolo_gp.cli.lint import lint
 from yolo_gp.cli.make import make
 from yolo_gp.cli.study import study
 from yolo_gp.cli.train import train
@@ -43,6 +44,7 @@ app.command()(info)
 app.command()(analyze)
 app.command()(expand)
 app.command()(transform)
+app.command()(lint)
 app.command()(fmt)
 app.command()(diff)
 app.command()(convert)
