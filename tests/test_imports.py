@@ -75,6 +75,8 @@ TORCH_FREE = [
     "yolo_gp.drawing.report",
     "yolo_gp.families",
     "yolo_gp.formatting",
+    "yolo_gp.adjusting.applying",
+    "yolo_gp.adjusting.starting",
     "yolo_gp.analysis.difference_tables",
     "yolo_gp.weights.layout",
     "yolo_gp.weights.header",

@@ -21,6 +21,8 @@ from yolo_gp.cli.fmt import fmt
 from yolo_gp.cli.info import info
 from yolo_gp.cli.lint import lint
 from yolo_gp.cli.make import make
+from yolo_gp.cli.new import new
+from yolo_gp.cli.set import set_options
 from yolo_gp.cli.study import study
 from yolo_gp.cli.train import train
 from yolo_gp.cli.transform import transform
@@ -44,6 +46,8 @@ app.command()(info)
 app.command()(analyze)
 app.command()(expand)
 app.command()(transform)
+app.command()(new)
+app.command("set")(set_options)
 app.command()(lint)
 app.command()(fmt)
 app.command()(diff)
