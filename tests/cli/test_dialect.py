@@ -173,6 +173,20 @@ def test_analyze_reads_in_the_dialect_too(yolo_gp: Run, cfg: Path, tmp_path: Pat
     assert yolo_gp("analyze", "v.cfg", "--dialect", "darknet").returncode == 3
 
 
+def test_set_changes_the_classes_of_a_head_behind_a_vector(yolo_gp: Run, tmp_path: Path) -> None:
+    (tmp_path / "v.cfg").write_text(
+        f"{NET}{CONV}[implicit_mul]\nfilters=7\n[route]\nlayers=0\n"
+        "[convolutional]\nfilters=7\nactivation=linear\n[control_channels]\nfrom=1\n"
+        "[yolo]\nclasses=2\nnum=1\nanchors=8,16\n"
+    )
+    found = yolo_gp("set", "v.cfg", "classes=4")
+    assert found.returncode == 0, found.stderr
+    text = (tmp_path / "v.cfg").read_text()
+    # 5 + 4 channels of the map: numbers that are multiplied, and filters before.
+    assert (text.count("filters=9\n"), text.count("filters=7\n")) == (2, 0)
+    assert yolo_gp("info", "v.cfg").returncode == 0
+
+
 def test_train_refuses_darknets_recipe_for_it(
     yolo_gp: Run, cfg: Path, picture: Path, tmp_path: Path
 ) -> None:

@@ -18,10 +18,12 @@ from yolo_gp.cli.diff import diff
 from yolo_gp.cli.doctor import doctor
 from yolo_gp.cli.expand import expand
 from yolo_gp.cli.fmt import fmt
+from yolo_gp.cli.graph import graph
 from yolo_gp.cli.info import info
 from yolo_gp.cli.lint import lint
 from yolo_gp.cli.make import make
 from yolo_gp.cli.new import new
+from yolo_gp.cli.reference import reference
 from yolo_gp.cli.set import set_options
 from yolo_gp.cli.study import study
 from yolo_gp.cli.train import train
@@ -43,6 +45,7 @@ app.command()(val)
 app.command()(train)
 app.command()(study)
 app.command()(info)
+app.command()(graph)
 app.command()(analyze)
 app.command()(expand)
 app.command()(transform)
@@ -51,6 +54,7 @@ app.command("set")(set_options)
 app.command()(lint)
 app.command()(fmt)
 app.command()(diff)
+app.command()(reference)
 app.command()(convert)
 app.command()(compare)
 app.command()(doctor)

@@ -131,6 +131,7 @@ class ImplicitAdd2d(ImplicitAdd):
 
     kind: ClassVar[str] = "implicit_add_2d"
     is_2d: ClassVar[bool] = True
+    width_key: ClassVar[str | None] = None
 
 
 class ImplicitMul2d(ImplicitMul):
@@ -142,6 +143,7 @@ class ImplicitMul2d(ImplicitMul):
 
     kind: ClassVar[str] = "implicit_mul_2d"
     is_2d: ClassVar[bool] = True
+    width_key: ClassVar[str | None] = None
 
 
 class ImplicitCat2d(ImplicitCat):
@@ -153,3 +155,4 @@ class ImplicitCat2d(ImplicitCat):
 
     kind: ClassVar[str] = "implicit_cat_2d"
     is_2d: ClassVar[bool] = True
+    width_key: ClassVar[str | None] = None
