@@ -10,14 +10,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from yolo_gp import zoo
+from yolo_gp.adjusting.classes import with_classes
 from yolo_gp.analysis.conventions import counts
 from yolo_gp.cache import ModelCache
 from yolo_gp.errors import DataError, UsageError, WeightsError
 from yolo_gp.graph import compile_text, read_graph
+from yolo_gp.weights.checkpoint_info import read_info
 from yolo_gp.weights.manifest import ManifestFile, ManifestModel
 from yolo_gp.zoo import (
+    DEFAULT_WEIGHTS,
     cfg_of,
     find_card,
     find_cfg,
@@ -27,6 +31,7 @@ from yolo_gp.zoo import (
     model_cards,
     open_cache,
     packaged_cfgs,
+    packaged_weights,
     pretrained_models,
 )
 
@@ -48,6 +53,24 @@ def test_a_model_comes_out_as_its_card_says(name: str) -> None:
     heads = {head.num_classes for _, head in graph.heads}
     assert (heads or {graph.nodes[-1].output_shape.elements}) == {card.classes}
     assert card.weights is None or card.weights in pretrained_models()
+
+
+@pytest.mark.parametrize("name", packaged_weights())
+def test_packaged_weights_are_small_and_know_what_their_card_says(name: str) -> None:
+    weights = packaged_weights()[name]
+    assert weights.path.stat().st_size < 2_000_000
+    info = read_info(weights.path)
+    with safe_open(weights.path, "numpy") as file:
+        dtypes = {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
+    assert dtypes == {"F16"}
+    path = cfg_of(weights.card)
+    own = with_classes(path.read_bytes(), read_graph(path).spec, len(info.class_names))
+    assert compile_text(own, path.name).fingerprint == info.fingerprint
+    assert all(class_name in weights.knows for class_name in info.class_names)
+
+
+def test_the_default_weights_are_packaged() -> None:
+    assert DEFAULT_WEIGHTS in packaged_weights()
 
 
 def test_every_packaged_cfg_has_a_card() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -68,13 +69,31 @@ def test_offline_the_weights_that_belong_to_a_cfg_are_named_with_their_address(
     assert "github.com/WongKinYiu/yolov7/releases/download/v0.1/yolov7.weights" in result.stderr
 
 
-def test_neither_cfg_nor_weights_is_an_error(yolo_gp: Run, photo: Path) -> None:
-    result = yolo_gp("detect", photo)
-    assert (result.returncode, result.stderr) == (
-        2,
-        "error: neither a cfg nor weights are given\n"
-        "expected: --cfg CFG, or --weights FILE with a file that `yolo-gp convert` wrote\n",
+def test_with_no_model_named_the_shapes_of_a_scene_are_found(yolo_gp: Run, tmp_path: Path) -> None:
+    yolo_gp("make", "shapes", "scenes", "--images", "1", "--val", "20", "--workers", "1")
+    result = yolo_gp("detect", "scenes/images/val", "--offline", "--no-save", "--json")
+    assert result.returncode == 0
+    assert result.stderr == (
+        "no model is named: takes elan-nano-shapes; --cfg and --weights name others\n"
+        "weights: elan-nano-shapes, which come with yolo-gp and know six shapes (circle, square, "
+        "triangle, star, ring, cross) only\n"
     )
+    drawn = json.loads((tmp_path / "scenes/annotations/instances_val.json").read_text())
+    names = {category["id"]: category["name"] for category in drawn["categories"]}
+    wanted = Counter(names[one["category_id"]] for one in drawn["annotations"])
+    images = json.loads(result.stdout)["images"]
+    found = Counter(one["name"] for image in images for one in image["detections"])
+    # Not box by box, as `val` does: it finds about as many of each shape as were drawn.
+    assert set(found) <= set(names.values())
+    assert (wanted & found).total() >= 0.8 * wanted.total()
+
+
+def test_no_model_is_the_same_as_naming_the_default(yolo_gp: Run) -> None:
+    yolo_gp("make", "shapes", "scene.png")
+    unnamed = yolo_gp("detect", "scene.png", "--no-save", "--json")
+    named = yolo_gp("detect", "--weights", "elan-nano-shapes", "scene.png", "--no-save", "--json")
+    assert unnamed.stdout == named.stdout
+    assert "no model is named" not in named.stderr
 
 
 @pytest.fixture

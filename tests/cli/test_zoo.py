@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from yolo_gp import zoo
+from yolo_gp.zoo import find_card
 
 from .conftest import Run
 
@@ -155,6 +156,20 @@ def test_list_as_json(yolo_gp: Run, own_zoo: Path) -> None:
         "params": 29000,
         "macs": 55296000,
     }
+
+
+def test_show_tells_of_weights_that_come_with_a_card(yolo_gp: Run) -> None:
+    shown = yolo_gp("zoo", "show", "elan-nano").stdout
+    trained = find_card("elan-nano").trained
+    assert trained is not None
+    assert "elan-nano-shapes.safetensors, which comes with yolo-gp\n" in shown
+    assert f"knows    {trained.knows}, nothing else\n" in shown
+    figures = ", ".join(f"{found.figure} {found.value} %" for found in trained.accuracy)
+    assert f"reaches  {figures} on 500 unseen scenes\n" in shown
+    assert all(f"made by  {command}\n" in f"{shown}\n" for command in trained.commands)
+    data = json.loads(yolo_gp("zoo", "show", "elan-nano", "--json").stdout)["trained"]
+    assert data["commands"] == list(trained.commands)
+    assert data["accuracy"][1]["figure"] == "AP50"
 
 
 def test_show_prints_the_card_its_counts_and_what_was_published(

@@ -80,6 +80,9 @@ def detect(
 ) -> None:
     """Find objects: prints a table (or JSON), writes annotated pictures.
 
+    Without --cfg and --weights it takes a small network that comes with yolo-gp and knows shapes
+    only: something to try things out with.
+
     \b
     Examples:
       yolo-gp detect --cfg yolov4-tiny dog.jpg
@@ -89,7 +92,11 @@ def detect(
     from yolo_gp.tasks.detector import Detector, DetectorSettings
     from yolo_gp.tasks.models import ModelSource
     from yolo_gp.tasks.sources import open_sources
+    from yolo_gp.zoo import DEFAULT_WEIGHTS
 
+    if cfg is None and weights is None and not random_weights:
+        weights = DEFAULT_WEIGHTS
+        print_notes([f"no model is named: takes {weights}; --cfg and --weights name others"])
     model = ModelSource(
         cfg=cfg,
         weights=weights,
