@@ -22,7 +22,7 @@ class Rule(enum.Enum):
 
     UNKNOWN_SECTION = "YG101", "no layer kind of that name"
     UNKNOWN_KEY = "YG102", "the section does not know the key"
-    REPEATED_KEY = "YG103", "a key stands twice in one section; the first counts"
+    REPEATED_KEY = "YG103", "a key stands twice in one section; one of the two counts"
     BAD_NUMBER = "YG104", "a value is not the number it should be"
     OUT_OF_RANGE = "YG105", "a number lies outside its range"
     UNKNOWN_NAME = "YG106", "a value is none of the names the key takes"
