@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from yolo_gp.errors import Diagnostic, Diagnostics, Severity, did_you_mean
-from yolo_gp.layers.base import Layer, ShapeProblem
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.limits import MAX_LAYERS, check_elements, check_totals
 from yolo_gp.macros.base import Macro
 from yolo_gp.nodes import INPUT, Edge, Node

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
 from yolo_gp.layers.anchors import Anchors
-from yolo_gp.layers.base import CommonKeys, Layer
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.named_files import NamedFile
 from yolo_gp.nodes import INPUT, Node
 from yolo_gp.options import Reference

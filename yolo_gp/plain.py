@@ -10,7 +10,8 @@ from yolo_gp.dialect import Dialect
 from yolo_gp.edits import Edits, Renumbering, last_line, renumber
 from yolo_gp.errors import Diagnostic, Diagnostics, Severity, Span
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import PlainSection, ShapeProblem
+from yolo_gp.layers.answers import PlainSection
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.nodes import INPUT, Node
 from yolo_gp.rules import Rule
 from yolo_gp.spec import WrittenLayer

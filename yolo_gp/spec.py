@@ -9,7 +9,8 @@ from yolo_gp.dialect import DIALECT_NAMES, Dialect
 from yolo_gp.errors import Diagnostics, Span, did_you_mean, shown
 from yolo_gp.layers import LAYERS, UNSUPPORTED, YOLOR_KINDS, YOLOR_UNSUPPORTED
 from yolo_gp.layers.activations import YOLOR_ACTIVATIONS
-from yolo_gp.layers.base import COMMON_IGNORED, CommonKeys, Layer
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.common_keys import COMMON_IGNORED, CommonKeys
 from yolo_gp.layers.net import NET_IGNORED, Net
 from yolo_gp.macros import MACROS
 from yolo_gp.macros.base import Macro

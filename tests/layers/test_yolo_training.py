@@ -9,7 +9,7 @@ import pytest
 
 from yolo_gp.errors import Diagnostics
 from yolo_gp.graph import compile_text
-from yolo_gp.layers.base import CommonKeys
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.training_keys import YOLO_TRAINING_KEYS, SectionTraining, YoloTraining
 from yolo_gp.layers.yolo import Yolo
 from yolo_gp.options import Options

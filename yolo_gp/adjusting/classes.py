@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from yolo_gp.edits import Edits, meant_section, names_of
 from yolo_gp.errors import Diagnostics, UsageError
-from yolo_gp.layers.base import Head, Layer, ShapeProblem, is_head
+from yolo_gp.layers.base import Head, Layer, is_head
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.nodes import INPUT
 from yolo_gp.options import Reference
 from yolo_gp.shapes import PartialShape

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Diagnostics, Span
 from yolo_gp.layers import LAYERS
-from yolo_gp.layers.base import CommonKeys
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.net import Net
 from yolo_gp.macros import MACROS
 from yolo_gp.options import MAX_SIZE, Options, Reference

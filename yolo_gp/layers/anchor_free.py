@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import (
-    CommonKeys,
-    DenseCandidates,
-    Head,
-    ShapeProblem,
-    check_equal_sizes,
-)
+from yolo_gp.layers.answers import DenseCandidates
+from yolo_gp.layers.base import Head
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes, Passes
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.nms_keys import parse_nms
+from yolo_gp.layers.shape_problems import ShapeProblem, check_equal_sizes
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape

@@ -3,193 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, TypeGuard, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeGuard, runtime_checkable
 
 from yolo_gp.cost import Cost
 from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span, shown
 from yolo_gp.layers.anchors import Anchors
+from yolo_gp.layers.answers import (
+    GRADIENT_STOPS,
+    DenseCandidates,
+    Filters,
+    GradientStop,
+    PlainSection,
+    WeightBlock,
+)
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
 from yolo_gp.layers.class_tree import ClassTree
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader
-from yolo_gp.layers.training_keys import SectionTraining, parse_section_training
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
-from yolo_gp.shapes import FeatureShape, PartialShape, format_size
+from yolo_gp.shapes import FeatureShape, PartialShape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-GradientStop = Literal["none", "identity", "block"]
-"""`identity`: the edges from its sources, the first input excepted. `block`: every edge from its
-only source, or from before it, into the layers between that source and itself.  Source: ELAN paper,
-Fig. 9."""
-
-GRADIENT_STOPS: tuple[GradientStop, ...] = ("none", "identity", "block")
-
-
-class ShapeProblem(Exception):
-    """What a layer has to say about its inputs: raised, an error; returned, a warning.
-
-    A layer does not know its index. In `message` and `help`, `{0}` stands for its first input as
-    the user would name it ("layer 9"), `{0.line}` for the line of that layer's header.
-
-    Args:
-        span: the value to blame.
-        wanted_size: the (height, width) that would have fitted; the graph names a layer with it.
-    """
-
-    def __init__(
-        self,
-        rule: Rule,
-        span: Span,
-        message: str,
-        *,
-        expected: str | None = None,
-        help: str | None = None,
-        wanted_size: tuple[int, int] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.rule = rule
-        self.span = span
-        self.message = message
-        self.expected = expected
-        self.help = help
-        self.wanted_size = wanted_size
-
-
-@dataclass(frozen=True, slots=True)
-class WeightBlock:
-    """One tensor's floats in a `.weights` file.
-
-    Fields:
-        tensor: the tensor's name in the layer's torch module.
-        shape: the tensor's shape in torch.
-        transposed: the file holds the matrix (inputs x filters) rather than (filters x inputs).
-        transposed_if_marked: so only in files whose header bears Darknet's transposed mark.
-    """
-
-    tensor: str
-    shape: tuple[int, ...]
-    transposed: bool = False
-    transposed_if_marked: bool = False
-
-    @property
-    def count(self) -> int:
-        count = 1
-        for length in self.shape:
-            count *= length
-        return count
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """The filters of a convolution or a connected layer, as counts of parameters see them.
-
-    Fields:
-        count: filters; each has a bias of its own, be it only once batch norm is folded in.
-        weights: the numbers of all filters together, without biases and batch norm.
-        batch_norm: a batch norm follows.
-    """
-
-    count: int
-    weights: int
-    batch_norm: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PlainSection:
-    """A section of Darknet's own, by which a layer is written in a cfg without our extensions.
-
-    Fields:
-        kind: the section's name.
-        options: keys and values in the order they are written.
-        reads_key: the option that lists the layers it reads; None if it reads the previous one.
-        reads: n >= 0 for the layer's input number n, -n for the section n before this one.
-    """
-
-    kind: str
-    options: tuple[tuple[str, str], ...] = ()
-    reads_key: str | None = None
-    reads: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CommonKeys:
-    """Keys that every section but [net] takes (darknet.md 2.0).
-
-    Fields:
-        name: what other sections call it by, as @name (ours, not Darknet's).
-        dont_load: the section takes nothing from a `.weights` file.
-        dont_load_scales: scale, mean and variance of its batch norm are not in the file.
-        training: how the section learns.
-        dialect: the one that the file is read in.
-        before_head: the next section is a head that takes the sigmoids itself, whatever its keys
-            say, so that what it reads must be linear.
-    """
-
-    name: str | None = None
-    dont_load: bool = False
-    dont_load_scales: bool = False
-    training: SectionTraining = field(default_factory=SectionTraining)
-    dialect: Dialect = Dialect.DARKNET
-    before_head: bool = False
-
-    @classmethod
-    def parse(cls, options: Options, *, ours: bool, before_head: bool = False) -> CommonKeys:
-        """Sections of our own (`ours`) have no weights of their own, so they take a name only."""
-        name = options.name("name")
-        if ours:
-            return cls(name=name, dialect=options.dialect)
-        return cls(
-            name=name,
-            dialect=options.dialect,
-            before_head=before_head,
-            dont_load=options.flag("dontload"),
-            dont_load_scales=options.flag("dontloadscales"),
-            training=parse_section_training(options),
-        )
-
-
-TRAINING_ONLY = "acts in training only"
-COMMON_IGNORED: Mapping[str, str] = dict.fromkeys(
-    (
-        "clip",
-        "onlyforward",
-        "dont_update",
-        "burnin_update",
-        "stopbackward",
-        "train_only_bn",
-        "learning_rate",
-    ),
-    TRAINING_ONLY,
-)
-STREAM_KEYS: Mapping[str, str] = dict.fromkeys(
-    ("stream", "wait_stream"), "schedules CUDA streams, results are the same"
-)
-
-
-def training_only(*keys: str) -> Mapping[str, str]:
-    """`ignored` entries for keys that act in training only."""
-    return dict.fromkeys(keys, TRAINING_ONLY)
-
-
-@dataclass(frozen=True, slots=True)
-class DenseCandidates:
-    """What a head says of all its K places, whatever their scores, in the order of its candidates.
-
-    Fields:
-        boxes_cxcywh_norm: (N, K, 4); centre and size, relative to the network input.
-        scores: (N, K, C); confidence per class (objectness included).
-        coefficients: (N, K, M) mask coefficients; None for a head without masks.
-    """
-
-    boxes_cxcywh_norm: Tensor
-    scores: Tensor
-    coefficients: Tensor | None = None
 
 
 class Layer(Protocol):
@@ -459,26 +298,6 @@ def parse_gradient_stop(options: Options) -> GradientStop:
     """Read `stop_gradient`."""
     name = options.choice("stop_gradient", "none", GRADIENT_STOPS)
     return next(stop for stop in GRADIENT_STOPS if stop == name)
-
-
-def check_equal_sizes(
-    inputs: Sequence[PartialShape], position: int, span: Span, what: str, expected: str
-) -> None:
-    """Raise a ShapeProblem, at `span`, if an input is not as large as the first.
-
-    Args:
-        what: how the message begins, such as "[route] joins maps of different size".
-    """
-    first, source = inputs[0].size, inputs[position].size
-    if source is None or first is None or source == first:
-        return
-    raise ShapeProblem(
-        Rule.SIZE_MISMATCH,
-        span,
-        f"{what}: {{0}} is {format_size(first)}, {{{position}}} is {format_size(source)}",
-        expected=expected,
-        wanted_size=first,
-    )
 
 
 def same_shape(inputs: Sequence[PartialShape]) -> PartialShape:

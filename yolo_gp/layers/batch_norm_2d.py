@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from yolo_gp.layers.base import WeightBlock
+from yolo_gp.layers.answers import WeightBlock
 from yolo_gp.layers.batchnorm import BatchNormSection
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.shapes import FeatureShape

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer, WeightBlock, same_shape
+from yolo_gp.layers.answers import WeightBlock
+from yolo_gp.layers.base import Layer, same_shape
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.options import Options
 from yolo_gp.shapes import FeatureShape, PartialShape
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from yolo_gp.layers.base import Layer, ShapeProblem
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import PartialShape, format_size, window_output

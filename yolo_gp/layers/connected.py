@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
-from yolo_gp.layers.base import CommonKeys, Filters, Layer, WeightBlock
+from yolo_gp.layers.answers import Filters, WeightBlock
+from yolo_gp.layers.base import Layer
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.options import Options
 from yolo_gp.shapes import FeatureShape, PartialShape
 

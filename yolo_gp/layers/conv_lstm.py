@@ -10,15 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import ACTIVATIONS
-from yolo_gp.layers.base import (
-    CommonKeys,
-    Filters,
-    Layer,
-    ShapeProblem,
-    WeightBlock,
-    training_only,
-)
+from yolo_gp.layers.answers import Filters, WeightBlock
+from yolo_gp.layers.base import Layer
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
+from yolo_gp.layers.common_keys import CommonKeys, training_only
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.recurrent import (
     Convolving,
@@ -29,6 +24,7 @@ from yolo_gp.layers.recurrent import (
     total_filters,
     weight_blocks,
 )
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape

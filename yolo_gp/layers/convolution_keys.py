@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from yolo_gp.dialect import Dialect
 from yolo_gp.layers.activations import CONVOLUTION_ACTIVATIONS, parse_activation
-from yolo_gp.layers.base import CommonKeys
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
 

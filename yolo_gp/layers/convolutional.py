@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import (
-    CommonKeys,
-    Filters,
-    Layer,
-    PlainSection,
-    ShapeProblem,
-    WeightBlock,
-    training_only,
-)
+from yolo_gp.layers.answers import Filters, PlainSection, WeightBlock
+from yolo_gp.layers.base import Layer
 from yolo_gp.layers.blur import Blur, blurred_source_remark, parse_blur
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
+from yolo_gp.layers.common_keys import CommonKeys, training_only
 from yolo_gp.layers.convolution_keys import (
     parse_convolution_activation,
     parse_dilation,
@@ -30,6 +24,7 @@ from yolo_gp.layers.convolution_keys import (
     warn_of_coordconv,
 )
 from yolo_gp.layers.meanings import Reader, known_to
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, format_size, window_output

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer, same_shape, training_only
+from yolo_gp.layers.base import Layer, same_shape
+from yolo_gp.layers.common_keys import CommonKeys, training_only
 from yolo_gp.options import Options
 from yolo_gp.shapes import FeatureShape, PartialShape
 

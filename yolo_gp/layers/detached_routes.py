@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from yolo_gp.layers.base import CommonKeys, GradientStop
+from yolo_gp.layers.answers import GradientStop
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.route import Route
 from yolo_gp.options import Options

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Filters, Layer, WeightBlock, warn_of_pjreddies_key
+from yolo_gp.layers.answers import Filters, WeightBlock
+from yolo_gp.layers.base import Layer, warn_of_pjreddies_key
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.layers.recurrent import (
     MAX_OUTPUTS,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer
+from yolo_gp.layers.base import Layer
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.options import Options
 from yolo_gp.shapes import FeatureShape, PartialShape, times

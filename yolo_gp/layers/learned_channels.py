@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, single_source
+from yolo_gp.layers.base import Layer, single_source
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes, Passes
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, times

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer, WeightBlock
+from yolo_gp.layers.answers import WeightBlock
+from yolo_gp.layers.base import Layer
 from yolo_gp.layers.channel_flow import ChannelFlow
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.shapes import FeatureShape, PartialShape

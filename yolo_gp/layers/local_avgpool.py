@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.cost import Cost
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.pooling import PADDING_IGNORED, WINDOW_MEANINGS, Window
 from yolo_gp.options import Options

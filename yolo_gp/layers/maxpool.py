@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.cost import Cost
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, training_only
+from yolo_gp.layers.base import Layer
 from yolo_gp.layers.blur import Blur, blurred_source_remark, parse_blur
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.common_keys import CommonKeys, training_only
 from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.layers.pooling import PADDING_IGNORED, WINDOW_MEANINGS, Window
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape

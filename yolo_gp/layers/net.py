@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from yolo_gp.dialect import DIALECT_NAMES, Dialect
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import training_only
+from yolo_gp.layers.common_keys import training_only
 from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.layers.net_training import (
     NET_TRAINING_KEYS,

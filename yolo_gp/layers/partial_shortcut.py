@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import ACTIVATIONS
-from yolo_gp.layers.base import (
-    CommonKeys,
-    GradientStop,
-    Layer,
-    PlainSection,
-    ShapeProblem,
-    parse_gradient_stop,
-)
+from yolo_gp.layers.answers import GradientStop, PlainSection
+from yolo_gp.layers.base import Layer, parse_gradient_stop
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.route import plain_route
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.layers.shortcut import plain_shortcut
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule

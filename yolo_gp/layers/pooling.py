@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from yolo_gp.cost import Cost
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import ShapeProblem
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, format_size, window_output

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import CONVOLUTION_ACTIVATIONS, parse_activation
-from yolo_gp.layers.base import CommonKeys, Filters, ShapeProblem, WeightBlock
+from yolo_gp.layers.answers import Filters, WeightBlock
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.connected import Connected
 from yolo_gp.layers.convolutional import Convolutional
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape

@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.errors import Span
 from yolo_gp.layers.anchors import Anchors, parse_unmasked_anchors
-from yolo_gp.layers.base import (
-    CommonKeys,
-    DenseCandidates,
-    Head,
-    ShapeProblem,
-    same_shape,
-    training_only,
-)
+from yolo_gp.layers.answers import DenseCandidates
+from yolo_gp.layers.base import Head, same_shape
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes, Passes
 from yolo_gp.layers.class_tree import ClassTree, parse_class_map, parse_tree
+from yolo_gp.layers.common_keys import CommonKeys, training_only
 from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.layers.named_files import NamedFile
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, warn_of_pjreddies_key
+from yolo_gp.layers.base import Layer, warn_of_pjreddies_key
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes, Passes
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader, known_to
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, divided, format_size, times

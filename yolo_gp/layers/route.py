@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import (
-    STREAM_KEYS,
-    CommonKeys,
-    Layer,
-    PlainSection,
-    ShapeProblem,
-    check_equal_sizes,
-)
+from yolo_gp.layers.answers import PlainSection
+from yolo_gp.layers.base import Layer
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.common_keys import STREAM_KEYS, CommonKeys
 from yolo_gp.layers.meanings import Reader, known_to
+from yolo_gp.layers.shape_problems import ShapeProblem, check_equal_sizes
 from yolo_gp.options import MAX_CHANNELS, Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape

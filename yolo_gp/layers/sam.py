@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, single_source
+from yolo_gp.layers.base import Layer, single_source
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape

@@ -10,18 +10,12 @@ from yolo_gp.cost import Cost
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import SHORTCUT_ACTIVATIONS, parse_activation
-from yolo_gp.layers.base import (
-    CommonKeys,
-    GradientStop,
-    Layer,
-    PlainSection,
-    ShapeProblem,
-    WeightBlock,
-    parse_gradient_stop,
-    warn_of_pjreddies_key,
-)
+from yolo_gp.layers.answers import GradientStop, PlainSection, WeightBlock
+from yolo_gp.layers.base import Layer, parse_gradient_stop, warn_of_pjreddies_key
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader, known_to
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import Options, Reference
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, exact_factor, format_size

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem, same_shape, training_only
+from yolo_gp.layers.base import Layer, same_shape
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
 from yolo_gp.layers.class_tree import ClassTree, parse_tree
+from yolo_gp.layers.common_keys import CommonKeys, training_only
 from yolo_gp.layers.named_files import NamedFile
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.common_keys import CommonKeys
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import Options
 from yolo_gp.rules import Rule
 from yolo_gp.shapes import FeatureShape, PartialShape, divided, format_size, times

@@ -10,17 +10,13 @@ from yolo_gp.detections import Candidates, NmsRule
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
 from yolo_gp.layers.anchors import ANCHOR_MEANINGS, Anchors, parse_anchors
-from yolo_gp.layers.base import (
-    CommonKeys,
-    DenseCandidates,
-    Head,
-    ShapeProblem,
-    same_shape,
-    training_only,
-)
+from yolo_gp.layers.answers import DenseCandidates
+from yolo_gp.layers.base import Head, same_shape
+from yolo_gp.layers.common_keys import CommonKeys, training_only
 from yolo_gp.layers.mask_keys import MaskKeys, parse_mask_keys
 from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.layers.nms_keys import parse_darknet_nms
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.layers.training_keys import (
     YOLO_TRAINING_KEYS,
     YOLO_TRAINING_READERS,

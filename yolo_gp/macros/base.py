@@ -7,7 +7,9 @@ from typing import ClassVar, Protocol, Self
 
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
-from yolo_gp.layers.base import CommonKeys, GradientStop, Layer
+from yolo_gp.layers.answers import GradientStop
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.convolutional import Convolutional
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.partial_shortcut import PartialShortcut

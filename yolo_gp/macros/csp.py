@@ -8,8 +8,10 @@ from typing import ClassVar
 
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import activation_by_name
-from yolo_gp.layers.base import CommonKeys, Layer, ShapeProblem
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.partial_shortcut import parse_ratio, share
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.macros.base import INPUT, Expansion, Macro
 from yolo_gp.macros.keys import (
     MAX_BLOCKS,

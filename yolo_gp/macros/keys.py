@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from yolo_gp.dialect import Dialect
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import activation_by_name
-from yolo_gp.layers.base import GradientStop, parse_gradient_stop
+from yolo_gp.layers.answers import GradientStop
+from yolo_gp.layers.base import parse_gradient_stop
 from yolo_gp.macros.base import Expansion
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule

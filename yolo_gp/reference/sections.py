@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from yolo_gp.layers import LAYERS
-from yolo_gp.layers.base import COMMON_IGNORED, TRAINING_ONLY, CommonKeys, Layer, ShapeProblem
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.common_keys import COMMON_IGNORED, TRAINING_ONLY, CommonKeys
 from yolo_gp.layers.meanings import COMMON_MEANINGS, KEY_MEANINGS, KEY_READERS, Reader
 from yolo_gp.layers.net import NET_IGNORED, NET_MEANINGS, NET_READERS, Net
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.macros import MACROS
 from yolo_gp.macros.base import Macro
 from yolo_gp.reads import KeyRead

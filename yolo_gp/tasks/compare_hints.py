@@ -8,7 +8,8 @@ from torch import Tensor
 
 from yolo_gp.errors import Span
 from yolo_gp.layers.anchors import Anchors
-from yolo_gp.layers.base import CommonKeys, Layer
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.options import Reference
 from yolo_gp.tasks.compare_sides import Place, Side
 from yolo_gp.tasks.differences import difference

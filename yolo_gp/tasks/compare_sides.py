@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from yolo_gp.graph import Graph, compile_text
-from yolo_gp.layers.base import DenseCandidates
+from yolo_gp.layers.answers import DenseCandidates
 from yolo_gp.layers.convolution_modules import Convolution
 from yolo_gp.nodes import Node, module_name
 from yolo_gp.tasks.models import Model

@@ -11,7 +11,8 @@ from torch import Tensor
 from yolo_gp.boxes import cxcywh_to_xyxy
 from yolo_gp.errors import UsageError
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import DenseCandidates, Head
+from yolo_gp.layers.answers import DenseCandidates
+from yolo_gp.layers.base import Head
 from yolo_gp.nodes import Node
 
 BOXES = "boxes"

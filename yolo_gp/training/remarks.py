@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from yolo_gp.errors import Diagnostics, shown
 from yolo_gp.graph import Graph
 from yolo_gp.layers import LAYERS
-from yolo_gp.layers.base import TRAINING_ONLY
+from yolo_gp.layers.common_keys import TRAINING_ONLY
 from yolo_gp.layers.net_training import NET_TRAINING_KEYS, WITHOUT_EFFECT, NetTraining, Policy
 from yolo_gp.layers.training_keys import YOLO_TRAINING_KEYS
 from yolo_gp.layers.yolo import Yolo

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from yolo_gp.errors import UsageError
-from yolo_gp.layers.base import GradientStop
+from yolo_gp.layers.answers import GradientStop
 from yolo_gp.layers.convolutional import Convolutional
 from yolo_gp.layers.partial_shortcut import PartialShortcut, share
 from yolo_gp.layers.shortcut import Shortcut

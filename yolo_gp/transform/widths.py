@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from yolo_gp.edits import Edits
 from yolo_gp.errors import Diagnostics
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import ShapeProblem
 from yolo_gp.layers.convolutional import Convolutional
 from yolo_gp.layers.partial_shortcut import PartialShortcut
 from yolo_gp.layers.route import Route
 from yolo_gp.layers.scale_channels import ScaleChannels
+from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.macros.base import Macro
 from yolo_gp.macros.csp import Csp
 from yolo_gp.nodes import INPUT, Node

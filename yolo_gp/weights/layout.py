@@ -10,7 +10,8 @@ from typing import Literal, get_args
 
 from yolo_gp.errors import UsageError, did_you_mean
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import Layer, WeightBlock
+from yolo_gp.layers.answers import WeightBlock
+from yolo_gp.layers.base import Layer
 from yolo_gp.nodes import Node, module_name
 
 FLOAT_BYTES = 4
