@@ -27,9 +27,6 @@ from yolo_gp.graph import Graph
 from yolo_gp.layers.convolution_modules import Convolution
 from yolo_gp.nodes import INPUT, Node, module_name
 
-_KEPT = ("route", "upsample")
-_SHARES_DELTA = "dropout"  # works in place, on the delta of the layer before
-
 
 def with_overwritten_deltas(graph: Graph) -> Graph:
     """The graph whose edges carry a gradient only where Darknet's CPU build lets it arrive."""
@@ -43,7 +40,7 @@ def with_overwritten_deltas(graph: Graph) -> Graph:
         edges = []
         for edge in node.inputs:
             first = overwriter.get(owner[edge.source], node.index)
-            forgotten = node.index > first and node.layer.kind != _SHARES_DELTA
+            forgotten = node.index > first and node.layer.cpu_delta != "shared"
             edges.append(replace(edge, detached=edge.detached or forgotten))
         nodes.append(replace(node, inputs=tuple(edges)))
     return replace(graph, nodes=tuple(nodes))
@@ -53,13 +50,13 @@ def _owners(graph: Graph) -> dict[int, int]:
     """For each layer, the layer that holds its delta."""
     owner = {INPUT: INPUT}
     for node in graph.nodes:
-        shares = node.layer.kind == _SHARES_DELTA
+        shares = node.layer.cpu_delta == "shared"
         owner[node.index] = owner[node.inputs[0].source] if shares else node.index
     return owner
 
 
 def _convolves(node: Node) -> bool:
-    return node.layer.kind == "convolutional"
+    return node.layer.cpu_delta == "overwrites"
 
 
 def adapt(graph: Graph, network: fx.GraphModule) -> None:
@@ -69,7 +66,7 @@ def adapt(graph: Graph, network: fx.GraphModule) -> None:
         module = network.get_submodule(module_name(node))
         if isinstance(module, Convolution) and module.batch_norm is not None:
             module.batch_norm = _BatchNorm(module.batch_norm)
-        if node.layer.kind in _KEPT and node.index not in overwritten:
+        if node.layer.cpu_delta == "kept" and node.index not in overwritten:
             network.set_submodule(module_name(node), _KeepsDelta(module))
 
 

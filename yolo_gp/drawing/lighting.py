@@ -15,7 +15,7 @@ from yolo_gp.analysis.gradient_paths import GradientPaths
 from yolo_gp.analysis.intervals import Run, Runs, add_up, backward, forward
 from yolo_gp.analysis.polynomials import LayerSet, members
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import Head
+from yolo_gp.layers.base import is_head
 from yolo_gp.layers.channel_flow import Mixes
 from yolo_gp.nodes import INPUT, Node
 
@@ -100,7 +100,7 @@ def _gradients(graph: Graph, paths: GradientPaths) -> Iterator[tuple[EdgeName, i
             if edge.source == INPUT or edge.detached:
                 continue
             returned = list(_returned(node, number, paths))
-            if isinstance(node.layer, Head):
+            if is_head(node.layer):
                 returned.append(_loss(node.input_shapes[number].channels))
             yield (node.index, number), edge.source, add_up(returned)
     if not graph.heads:

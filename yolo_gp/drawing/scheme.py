@@ -12,7 +12,7 @@ from typing import Literal
 
 from yolo_gp.drawing.titles import layer_tip, layer_title, macro_tip, macro_title
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import Head
+from yolo_gp.layers.base import is_head
 from yolo_gp.layers.channel_flow import Mixes
 from yolo_gp.macros.base import Macro
 from yolo_gp.nodes import INPUT, Edge, Node
@@ -160,7 +160,7 @@ def _macro(macro: Macro, members: Sequence[Node]) -> Thing:
 
 
 def _role(node: Node) -> Role:
-    if isinstance(node.layer, Head):
+    if is_head(node.layer):
         return "head"
     if node.layer.adds_maps():
         return "sum"

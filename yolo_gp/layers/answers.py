@@ -17,6 +17,12 @@ Fig. 9."""
 GRADIENT_STOPS: tuple[GradientStop, ...] = ("none", "identity", "block")
 
 
+CpuDelta = Literal["cleared", "kept", "shared", "overwrites"]
+"""What AlexeyAB's CPU build does with the delta of a layer's output: clears it before each pass;
+keeps it, so that it adds up; has none, but works on that of the layer before; or clears it
+and overwrites that of the map it reads.  Source: `darknet_cpu`."""
+
+
 @dataclass(frozen=True, slots=True)
 class WeightBlock:
     """One tensor's floats in a `.weights` file.

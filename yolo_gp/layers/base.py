@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeGuard, runtime_checkable
 
 from yolo_gp.cost import Cost
@@ -12,6 +12,7 @@ from yolo_gp.errors import Span, shown
 from yolo_gp.layers.anchors import Anchors
 from yolo_gp.layers.answers import (
     GRADIENT_STOPS,
+    CpuDelta,
     DenseCandidates,
     Filters,
     GradientStop,
@@ -44,9 +45,11 @@ class Layer(Protocol):
             that say the same everywhere, every other key of `parse` and `ignored` needs its own.
         reader: who reads such a section.
         key_readers: who reads a key, where that is not `reader`.
+        training_keys: keys among `ignored` that training reads.
         training_fields: names of fields that act in training only.
         width_key: the key of the section that says how many channels its output has; None for a
             kind that does not choose.
+        cpu_delta: what Darknet's CPU build does with deltas when it trains.
         ours: no Darknet knows the kind, so an unknown key is an error.
         span: where the section's header stands.
         common: the keys that all sections share.
@@ -59,8 +62,10 @@ class Layer(Protocol):
     meanings: ClassVar[Mapping[str, str]] = {}
     reader: ClassVar[Reader] = "Darknet"
     key_readers: ClassVar[Mapping[str, Reader]] = {}
+    training_keys: ClassVar[Collection[str]] = ()
     training_fields: ClassVar[frozenset[str]] = frozenset()
     width_key: ClassVar[str | None] = None
+    cpu_delta: ClassVar[CpuDelta] = "cleared"
     ours: ClassVar[bool] = False
 
     @property

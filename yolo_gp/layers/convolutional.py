@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
-from yolo_gp.layers.answers import Filters, PlainSection, WeightBlock
+from yolo_gp.layers.answers import CpuDelta, Filters, PlainSection, WeightBlock
 from yolo_gp.layers.base import Layer
 from yolo_gp.layers.blur import Blur, blurred_source_remark, parse_blur
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
@@ -45,6 +45,7 @@ class Convolutional(Layer):
     """
 
     kind: ClassVar[str] = "convolutional"
+    cpu_delta: ClassVar[CpuDelta] = "overwrites"
     width_key: ClassVar[str | None] = "filters"
     ignored: ClassVar[Mapping[str, str]] = {
         **training_only(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
+from yolo_gp.layers.answers import CpuDelta
 from yolo_gp.layers.base import Layer, same_shape
 from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader, known_to
@@ -50,6 +51,7 @@ class Dropout(Layer):
     """
 
     kind: ClassVar[str] = "dropout"
+    cpu_delta: ClassVar[CpuDelta] = "shared"
     training_fields: ClassVar[frozenset[str]] = frozenset({"block", "probability"})
     meanings: ClassVar[Mapping[str, str]] = {
         "probability": "share of the numbers that are dropped",

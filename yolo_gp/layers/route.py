@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
-from yolo_gp.layers.answers import PlainSection
+from yolo_gp.layers.answers import CpuDelta, PlainSection
 from yolo_gp.layers.base import Layer
 from yolo_gp.layers.channel_flow import ChannelFlow, Passes
 from yolo_gp.layers.common_keys import STREAM_KEYS, CommonKeys
@@ -32,6 +32,7 @@ class Route(Layer):
     """
 
     kind: ClassVar[str] = "route"
+    cpu_delta: ClassVar[CpuDelta] = "kept"
     ignored = STREAM_KEYS
     meanings: ClassVar[Mapping[str, str]] = {
         "layers": "the layers to join, in this order",

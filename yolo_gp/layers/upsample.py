@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from yolo_gp.errors import Span
+from yolo_gp.layers.answers import CpuDelta
 from yolo_gp.layers.base import Layer
 from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.shape_problems import ShapeProblem
@@ -30,6 +31,7 @@ class Upsample(Layer):
     """
 
     kind: ClassVar[str] = "upsample"
+    cpu_delta: ClassVar[CpuDelta] = "kept"
     meanings: ClassVar[Mapping[str, str]] = {
         "stride": "output pixels per input pixel, both ways; negative: blocks of so many pixels "
         "are summed; not 0",

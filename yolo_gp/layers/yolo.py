@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -87,6 +87,7 @@ class Yolo(Head):
             "sim_thresh", "dets_for_track", "dets_for_show", "track_ciou_norm",
         ),
     }  # fmt: skip
+    training_keys: ClassVar[Collection[str]] = tuple(YOLO_TRAINING_KEYS)
     training_fields: ClassVar[frozenset[str]] = frozenset({"training"})
     ignored_in: ClassVar[Mapping[Dialect, Mapping[str, str]]] = {
         Dialect.YOLOR: {

@@ -14,7 +14,7 @@ from yolo_gp.edits import Edits, meant_section, names_of
 from yolo_gp.errors import Diagnostic, Severity, Span
 from yolo_gp.layers import LAYERS, UNSUPPORTED
 from yolo_gp.layers.activations import ACTIVATIONS
-from yolo_gp.layers.base import Head, Layer
+from yolo_gp.layers.base import Layer, is_head
 from yolo_gp.lint.linting import Linted, LintSettings, lint_content
 from yolo_gp.lint.subject import option_of
 from yolo_gp.macros import MACROS
@@ -182,7 +182,7 @@ def _num(linted: Linted, finding: Diagnostic) -> Fix | None:
     """`num` to the pairs that are listed, if a mask says which of them count."""
     section = _section_with(linted, finding)
     layer = _layer_of(linted, section)
-    if section is None or not isinstance(layer, Head):
+    if section is None or not is_head(layer):
         return None
     num, anchors = option_of(section, "num"), option_of(section, "anchors")
     if num is None or anchors is None or option_of(section, "mask") is None:
@@ -198,12 +198,12 @@ def _filters(linted: Linted, finding: Diagnostic) -> Fix | None:
     """`filters` of the convolution before a head, if all heads agree on the classes."""
     section = _section_of(linted, finding.span)
     head, spec = _layer_of(linted, section), linted.spec
-    if section is None or not isinstance(head, Head) or spec is None:
+    if section is None or not is_head(head) or spec is None:
         return None
     anchors = head.box_anchors()
     if anchors is not None and anchors.mask_is_default and "mask" in _keys_of_heads(linted):
         return None  # rather the mask is missing
-    if len({w.layer.num_classes for w in spec.layers if isinstance(w.layer, Head)}) > 1:
+    if len({w.layer.num_classes for w in spec.layers if is_head(w.layer)}) > 1:
         return None  # rather the classes are wrong
     own = next(w.written for w in spec.layers if w.span == section.span)
     source = meant_section(head.sources()[0], own, names_of(spec))
@@ -219,7 +219,7 @@ def _set_width(linted: Linted, maker: WrittenLayer, channels: int) -> Fix | None
 
 def _keys_of_heads(linted: Linted) -> set[str]:
     layers = linted.spec.layers if linted.spec else ()
-    heads = [_section_of(linted, w.span) for w in layers if isinstance(w.layer, Head)]
+    heads = [_section_of(linted, w.span) for w in layers if is_head(w.layer)]
     return {option.key for section in heads if section for option in section.options}
 
 

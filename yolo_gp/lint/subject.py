@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from yolo_gp.errors import Diagnostic, Severity, Span
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import Head
+from yolo_gp.layers.base import Head, is_head
 from yolo_gp.layers.net_training import NetTraining
 from yolo_gp.lint.labels import Labels
 from yolo_gp.nodes import Node
@@ -50,7 +50,7 @@ class Subject:
     def written_heads(self) -> tuple[tuple[Section, Head], ...]:
         """Every head with its text, in file order."""
         found = ((self.section(w.written), w.layer) for w in self.spec.layers)
-        return tuple((section, layer) for section, layer in found if isinstance(layer, Head))
+        return tuple((section, layer) for section, layer in found if is_head(layer))
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ from yolo_gp.dialect import Dialect, parse_dialect
 from yolo_gp.edits import Edits
 from yolo_gp.errors import UsageError
 from yolo_gp.graph import Graph, compile_text, read_content
-from yolo_gp.layers.anchor_free import AnchorFree
-from yolo_gp.layers.yolo import Yolo
 from yolo_gp.network import compile_network, initialise, to_channels_last
 from yolo_gp.nodes import module_name
 from yolo_gp.tasks.models import Model, ModelSource, load_model
@@ -217,9 +215,3 @@ def evaluated_copy(
     network = compile_network(graph, device)
     network.load_state_dict(dict(values))
     return network
-
-
-def has_masks(graph: Graph) -> bool:
-    """Whether a head learns from instance masks."""
-    heads = (head for _, head in graph.heads)
-    return any(isinstance(head, Yolo | AnchorFree) and head.masks.count > 0 for head in heads)

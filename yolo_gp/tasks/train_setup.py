@@ -33,7 +33,6 @@ from yolo_gp.tasks.train_model import (
     CfgText,
     build_network,
     fitted,
-    has_masks,
     read_cfg,
     set_bn_momentum,
     start_weights,
@@ -45,6 +44,7 @@ from yolo_gp.tasks.train_state import Training, require_space_for_run, restore, 
 from yolo_gp.tasks.train_validation import Validation, usual_interval
 from yolo_gp.tasks.val import ValSettings
 from yolo_gp.tasks.val_ranks import Ranks
+from yolo_gp.training.choices import has_masks
 from yolo_gp.training.ema import build_ema
 from yolo_gp.training.optimiser import build_optimiser
 from yolo_gp.training.recipe import (

@@ -71,10 +71,13 @@ def modern_augmentation(graph: Graph, is_large: bool) -> ModernAugmentation:
     """Much variety for networks that could learn the images by heart, less for small ones."""
     if not is_large:
         return ModernAugmentation(scale=0.5, mixup=0.0)
-    has_masks = any(
-        head.masks.count for _, head in graph.heads if isinstance(head, Yolo | AnchorFree)
-    )
-    return ModernAugmentation(scale=0.9, mixup=0.1, copy_paste=0.1 if has_masks else 0.0)
+    return ModernAugmentation(scale=0.9, mixup=0.1, copy_paste=0.1 if has_masks(graph) else 0.0)
+
+
+def has_masks(graph: Graph) -> bool:
+    """Whether a head learns from instance masks."""
+    heads = (head for _, head in graph.heads)
+    return any(isinstance(head, Yolo | AnchorFree) and head.masks.count > 0 for head in heads)
 
 
 def modern_loss_settings(is_large: bool) -> ModernLossSettings:

@@ -89,8 +89,9 @@ def _unread(text: _Text) -> Iterator[str]:
             yield _without_effect("net", key, (line,), WITHOUT_EFFECT[key])
     found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for section in text.sections[1:]:
-        ignored = LAYERS[section.kind].ignored if section.kind in LAYERS else {}
-        read = YOLO_TRAINING_KEYS if section.kind == Yolo.kind else ()
+        if section.kind not in LAYERS:
+            continue
+        ignored, read = LAYERS[section.kind].ignored, LAYERS[section.kind].training_keys
         for key, (line, _) in _keys(section).items():
             if key in ignored and key not in read:
                 found[section.kind, key, ignored[key]].append(line)

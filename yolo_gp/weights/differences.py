@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from yolo_gp.graph import Graph
-from yolo_gp.layers.base import Head
+from yolo_gp.layers.base import is_head
 from yolo_gp.nodes import Node
 from yolo_gp.weights.layout import shape_text
 from yolo_gp.weights.matching import Owner
@@ -53,7 +53,7 @@ def _other_shapes(ours: Owner, theirs: Owner) -> str:
 def _classes(graph: Graph, node: Node) -> int | None:
     """How many classes the head knows that reads this layer."""
     users = (graph.nodes[user].layer for user in graph.users[node.index])
-    return next((layer.num_classes for layer in users if isinstance(layer, Head)), None)
+    return next((layer.num_classes for layer in users if is_head(layer)), None)
 
 
 def _batch_norm(has: bool) -> str:
