@@ -10,19 +10,16 @@ from typing import TYPE_CHECKING, ClassVar
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import ACTIVATIONS
-from yolo_gp.layers.answers import Filters, WeightBlock
-from yolo_gp.layers.base import Layer
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
 from yolo_gp.layers.common_keys import CommonKeys, training_only
 from yolo_gp.layers.meanings import Reader
 from yolo_gp.layers.recurrent import (
     Convolving,
     Part,
+    Recurrent,
     parse_outputs,
     part_modules,
     total_cost,
-    total_filters,
-    weight_blocks,
 )
 from yolo_gp.layers.shape_problems import ShapeProblem
 from yolo_gp.options import MAX_CHANNELS, Options
@@ -39,7 +36,7 @@ _OF_INPUT = ("uf", "ui", "ug", "uo")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConvLstm(Layer):
+class ConvLstm(Recurrent):
     """[conv_lstm]: (C, H, W) -> (output, H, W), which is its state h; it has a cell c too.
 
     In each step
@@ -142,7 +139,7 @@ class ConvLstm(Layer):
         self.convolving.check_input(source, self.kind, self.span)
         return PartialShape(self.out_channels, source.height, source.width)
 
-    def _parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
+    def parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
         make = functools.partial(
             self.convolving.part, common=self.common, span=self.span, filters=self.out_channels
         )
@@ -157,10 +154,7 @@ class ConvLstm(Layer):
 
     def cost(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> Cost:
         sums = 12 if self.peephole else 9  # per element, as Darknet counts
-        return total_cost(self._parts(inputs), output, sums * output.elements)
-
-    def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
-        return total_filters(self._parts(inputs))
+        return total_cost(self.parts(inputs), output, sums * output.elements)
 
     def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
         return (Mixes(0, learned=True, groups=1 if self.bottleneck else self.convolving.groups),)
@@ -168,23 +162,17 @@ class ConvLstm(Layer):
     def depends_on_dialect(self) -> bool:
         return self.convolving.batch_norm
 
-    def remembers(self) -> bool:
-        return True
-
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.recurrent_modules import Lstm as Module
 
         return Module(
-            part_modules(self._parts(inputs)),
+            part_modules(self.parts(inputs)),
             self.out_channels,
             flat=False,
             squash=self.squash,
             shortcut=self.shortcut and self.bottleneck,
             bound=self.bound,
         )
-
-    def weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
-        return weight_blocks(self._parts(inputs))
 
     def label(self) -> str:
         extra = " peephole" if self.peephole else ""

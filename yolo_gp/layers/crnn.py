@@ -7,21 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
-from yolo_gp.layers.answers import Filters, WeightBlock
-from yolo_gp.layers.base import Layer
 from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
 from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.layers.recurrent import (
     Convolving,
     Part,
+    Recurrent,
     parse_outputs,
     part_modules,
-    total_cost,
-    total_filters,
-    weight_blocks,
 )
 from yolo_gp.options import MAX_CHANNELS, Options
 from yolo_gp.rules import Rule
@@ -36,7 +31,7 @@ _KEYS_OF_PJREDDIE = ("output_filters", "hidden_filters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crnn(Layer):
+class Crnn(Recurrent):
     """[crnn]: (C, H, W) -> (output, H, W), with a state s of (hidden, H, W).
 
     In each step s = act(input * x) + act(self * s), and + the old s with shortcut; then
@@ -103,7 +98,7 @@ class Crnn(Layer):
         self.convolving.check_input(inputs[0], self.kind, self.span)
         return PartialShape(self.out_channels, inputs[0].height, inputs[0].width)
 
-    def _parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
+    def parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
         make = functools.partial(self.convolving.part, common=self.common, span=self.span)
         state = FeatureShape(self.hidden_channels, *inputs[0].size)
         return (
@@ -112,29 +107,17 @@ class Crnn(Layer):
             make("to_output", source=state, filters=self.out_channels),
         )
 
-    def cost(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> Cost:
-        return total_cost(self._parts(inputs), output)
-
-    def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
-        return total_filters(self._parts(inputs))
-
     def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
         return (Mixes(0, learned=True, groups=self.convolving.groups),)
 
     def depends_on_dialect(self) -> bool:
         return self.convolving.batch_norm
 
-    def remembers(self) -> bool:
-        return True
-
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.recurrent_modules import Elman
 
-        parts = part_modules(self._parts(inputs))
+        parts = part_modules(self.parts(inputs))
         return Elman(parts, self.hidden_channels, shortcut=self.shortcut, flat=False)
-
-    def weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
-        return weight_blocks(self._parts(inputs))
 
     def label(self) -> str:
         return f"{self.hidden_channels} {self.convolving.label}"

@@ -7,21 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
-from yolo_gp.layers.answers import Filters, WeightBlock
-from yolo_gp.layers.base import Layer, warn_of_pjreddies_key
-from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
+from yolo_gp.layers.answers import WeightBlock
+from yolo_gp.layers.base import warn_of_pjreddies_key
 from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.layers.recurrent import (
     MAX_OUTPUTS,
     Part,
+    Recurrent,
     connected_part,
     parse_outputs,
     part_modules,
-    total_cost,
-    total_filters,
     weight_blocks,
 )
 from yolo_gp.options import Options
@@ -35,7 +32,7 @@ _STATES = ("state_z", "state_r", "state_h")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gru(Layer):
+class Gru(Recurrent):
     """[gru]: (C, H, W), flattened -> (output, 1, 1), which is its state h too.
 
     In each step
@@ -77,7 +74,7 @@ class Gru(Layer):
     def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
         return PartialShape(self.outputs, 1, 1)
 
-    def _parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
+    def parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
         make = functools.partial(
             connected_part,
             common=self.common,
@@ -91,32 +88,17 @@ class Gru(Layer):
             *(make(name, source=state) for name in _STATES),
         )
 
-    def cost(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> Cost:
-        return total_cost(self._parts(inputs), output)
-
-    def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
-        return total_filters(self._parts(inputs))
-
-    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
-        return (Mixes(0, learned=True),)
-
     def depends_on_dialect(self) -> bool:
         return self.batch_norm
-
-    def remembers(self) -> bool:
-        return True
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.recurrent_modules import Gru as Module
 
-        parts = part_modules(self._parts(inputs))
+        parts = part_modules(self.parts(inputs))
         return Module(parts, self.outputs, "tanh" if self.tanh else "logistic")
 
-    def weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
-        return weight_blocks(self._parts(inputs))
-
     def pjreddies_weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
-        return weight_blocks(self._parts(inputs), (*_STATES, *_INPUTS))
+        return weight_blocks(self.parts(inputs), (*_STATES, *_INPUTS))
 
     def label(self) -> str:
         return "tanh" if self.tanh else "logistic"

@@ -7,20 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
-from yolo_gp.layers.answers import Filters, WeightBlock
-from yolo_gp.layers.base import Layer
-from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
+from yolo_gp.layers.answers import WeightBlock
 from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.recurrent import (
     MAX_OUTPUTS,
     Part,
+    Recurrent,
     connected_part,
     parse_outputs,
     part_modules,
-    total_cost,
-    total_filters,
     weight_blocks,
 )
 from yolo_gp.options import Options
@@ -35,7 +31,7 @@ _PJREDDIES = ("wi", "wf", "wo", "wg", "ui", "uf", "uo", "ug")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lstm(Layer):
+class Lstm(Recurrent):
     """[lstm]: (C, H, W), flattened -> (output, 1, 1), which is its state h; it has a cell c too.
 
     In each step
@@ -67,7 +63,7 @@ class Lstm(Layer):
     def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
         return PartialShape(self.outputs, 1, 1)
 
-    def _parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
+    def parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
         make = functools.partial(
             connected_part,
             common=self.common,
@@ -81,31 +77,16 @@ class Lstm(Layer):
             *(make(name, source=inputs[0]) for name in _OF_INPUT),
         )
 
-    def cost(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> Cost:
-        return total_cost(self._parts(inputs), output)
-
-    def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
-        return total_filters(self._parts(inputs))
-
-    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
-        return (Mixes(0, learned=True),)
-
     def depends_on_dialect(self) -> bool:
         return self.batch_norm
-
-    def remembers(self) -> bool:
-        return True
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.recurrent_modules import Lstm as Module
 
-        return Module(part_modules(self._parts(inputs)), self.outputs, flat=True)
-
-    def weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
-        return weight_blocks(self._parts(inputs))
+        return Module(part_modules(self.parts(inputs)), self.outputs, flat=True)
 
     def pjreddies_weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
-        return weight_blocks(self._parts(inputs), _PJREDDIES)
+        return weight_blocks(self.parts(inputs), _PJREDDIES)
 
     def label(self) -> str:
         return "tanh"

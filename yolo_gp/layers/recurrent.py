@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import CONVOLUTION_ACTIVATIONS, parse_activation
 from yolo_gp.layers.answers import Filters, WeightBlock
+from yolo_gp.layers.base import Layer
+from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
 from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.connected import Connected
 from yolo_gp.layers.convolutional import Convolutional
@@ -231,3 +233,26 @@ def weight_blocks(
 def part_modules(parts: Iterable[Part]) -> Mapping[str, nn.Module]:
     """The parts' torch modules, by name."""
     return {part.name: part.layer.module([part.source], part.output) for part in parts}
+
+
+class Recurrent(Layer, Protocol):
+    """A section of parts that remembers; a kind says what its parts are."""
+
+    def parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
+        """In the order of a `.weights` file."""
+        ...
+
+    def cost(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> Cost:
+        return total_cost(self.parts(inputs), output)
+
+    def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
+        return total_filters(self.parts(inputs))
+
+    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
+        return (Mixes(0, learned=True),)
+
+    def remembers(self) -> bool:
+        return True
+
+    def weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
+        return weight_blocks(self.parts(inputs))

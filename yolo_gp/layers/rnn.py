@@ -7,23 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from yolo_gp.cost import Cost
 from yolo_gp.errors import Span
 from yolo_gp.layers.activations import parse_activation
-from yolo_gp.layers.answers import Filters, WeightBlock
-from yolo_gp.layers.base import Layer
-from yolo_gp.layers.channel_flow import ChannelFlow, Mixes
 from yolo_gp.layers.common_keys import CommonKeys
 from yolo_gp.layers.meanings import Reader, known_to
 from yolo_gp.layers.recurrent import (
     MAX_OUTPUTS,
     Part,
+    Recurrent,
     connected_part,
     parse_outputs,
     part_modules,
-    total_cost,
-    total_filters,
-    weight_blocks,
 )
 from yolo_gp.options import Options
 from yolo_gp.rules import Rule
@@ -36,7 +30,7 @@ _SELF_ACTIVATIONS = {1: "logistic", 2: "loggy"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rnn(Layer):
+class Rnn(Recurrent):
     """[rnn]: (C, H, W), flattened -> (output, 1, 1), with a state s of `hidden` numbers.
 
     In each step s = act(F_input x) + act_self(F_self s), and + the old s with shortcut; then
@@ -90,7 +84,7 @@ class Rnn(Layer):
     def output_shape(self, inputs: Sequence[PartialShape]) -> PartialShape:
         return PartialShape(self.outputs, 1, 1)
 
-    def _parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
+    def parts(self, inputs: Sequence[FeatureShape]) -> tuple[Part, ...]:
         make = functools.partial(
             connected_part, common=self.common, span=self.span, batch_norm=self.batch_norm
         )
@@ -102,29 +96,14 @@ class Rnn(Layer):
             make("to_output", source=state, outputs=self.outputs, activation=out),
         )
 
-    def cost(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> Cost:
-        return total_cost(self._parts(inputs), output)
-
-    def filters(self, inputs: Sequence[FeatureShape]) -> Filters:
-        return total_filters(self._parts(inputs))
-
-    def channel_flow(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> ChannelFlow:
-        return (Mixes(0, learned=True),)
-
     def depends_on_dialect(self) -> bool:
         return self.batch_norm
-
-    def remembers(self) -> bool:
-        return True
 
     def module(self, inputs: Sequence[FeatureShape], output: FeatureShape) -> nn.Module:
         from yolo_gp.layers.recurrent_modules import Elman
 
-        parts = part_modules(self._parts(inputs))
+        parts = part_modules(self.parts(inputs))
         return Elman(parts, self.hidden, shortcut=self.shortcut, flat=True)
-
-    def weight_order(self, inputs: Sequence[FeatureShape]) -> tuple[WeightBlock, ...]:
-        return weight_blocks(self._parts(inputs))
 
     def label(self) -> str:
         return f"{self.hidden} {self.activation}"
