@@ -21,11 +21,11 @@ from bench_detect import machine
 
 from yolo_gp.graph import read_graph
 from yolo_gp.network import compile_network, initialise, to_channels_last
+from yolo_gp.tasks.ranks import Ranks
 from yolo_gp.tasks.train import Step, train
 from yolo_gp.tasks.train_settings import TrainSettings
 from yolo_gp.tasks.train_setup import begin
 from yolo_gp.tasks.train_stop import StopRequest
-from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.zoo import find_cfg
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "bccd"

@@ -34,9 +34,9 @@ from yolo_gp.network import compile_network, initialise
 from yolo_gp.presets import VAL_PRESETS
 from yolo_gp.tasks.detector import Detector, DetectorSettings
 from yolo_gp.tasks.models import ModelSource
+from yolo_gp.tasks.ranks import Ranks
 from yolo_gp.tasks.val import ValSettings, detect_batches, detection_facts, detection_work
 from yolo_gp.tasks.val_loading import batch_count
-from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.tasks.val_results import EvaluatedImages, ImageResult, Seconds, ground_truths
 from yolo_gp.tasks.val_run import do_all, open_run
 

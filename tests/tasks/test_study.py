@@ -82,9 +82,9 @@ def test_every_variant_is_trained_with_every_seed_in_the_same_length(files: Path
 
 
 def test_a_seed_gives_the_same_run_as_train(files: Path) -> None:
+    from yolo_gp.tasks.ranks import Ranks
     from yolo_gp.tasks.train import train
     from yolo_gp.tasks.train_setup import begin
-    from yolo_gp.tasks.val_ranks import Ranks
 
     study = begin_study(plan(seeds=1), files / "out")
     finished(study)

@@ -11,11 +11,11 @@ import torch
 from yolo_gp.errors import DataError, UsageError, WeightsError
 from yolo_gp.graph import compile_text, read_graph
 from yolo_gp.network import compile_network, initialise
+from yolo_gp.tasks.ranks import Ranks
 from yolo_gp.tasks.train_memory import bytes_kept, images_that_fit
 from yolo_gp.tasks.train_model import build_network
 from yolo_gp.tasks.train_settings import RecipeName
 from yolo_gp.tasks.train_setup import Prepared, begin
-from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.weights.checkpoint import save_checkpoint
 from yolo_gp.weights.checkpoint_info import describe
 from yolo_gp.weights.darknet import save_weights

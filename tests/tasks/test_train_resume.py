@@ -12,12 +12,12 @@ import torch
 
 from yolo_gp.errors import DataError, UsageError
 from yolo_gp.files import temporary_beside
+from yolo_gp.tasks.ranks import Ranks
 from yolo_gp.tasks.train import Step, train
 from yolo_gp.tasks.train_folder import read_run, require_unchanged
 from yolo_gp.tasks.train_settings import TrainSettings
 from yolo_gp.tasks.train_setup import go_on
 from yolo_gp.tasks.train_stop import StopRequest
-from yolo_gp.tasks.val_ranks import Ranks
 
 from .train_sets import CFG, begun, finished, results_of, resumed, weights_of, write_tiny
 

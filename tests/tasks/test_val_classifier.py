@@ -16,6 +16,7 @@ from yolo_gp.data.listing import ImageList
 from yolo_gp.errors import DataError
 from yolo_gp.metrics.top_k import NEVER, NOTHING, Confusion
 from yolo_gp.tasks.classifier import Classifier
+from yolo_gp.tasks.ranks import Ranks
 from yolo_gp.tasks.val import ValSettings
 from yolo_gp.tasks.val_classifier import (
     ImageClasses,
@@ -34,7 +35,6 @@ from yolo_gp.tasks.val_classifier_files import (
 )
 from yolo_gp.tasks.val_files import Speed
 from yolo_gp.tasks.val_journal import JournalledImages
-from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.tasks.val_run import Run, do_all, open_run
 
 from .classifier_sets import NAMES, grey_classifier, grey_network, write_grey

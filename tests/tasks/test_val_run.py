@@ -24,11 +24,11 @@ from yolo_gp.network import compile_network, initialise
 from yolo_gp.presets import VAL_PRESETS
 from yolo_gp.tasks.detector import Detector, DetectorSettings
 from yolo_gp.tasks.models import ModelSource
+from yolo_gp.tasks.ranks import Ranks, joined_ranks
 from yolo_gp.tasks.val import ValSettings, detection_facts, detection_work, validate
 from yolo_gp.tasks.val_journal import JournalledImages, recover
 from yolo_gp.tasks.val_metrics import ValMetrics, evaluate
 from yolo_gp.tasks.val_packing import unpacked
-from yolo_gp.tasks.val_ranks import Ranks, joined_ranks
 from yolo_gp.tasks.val_run import Run, do_all, open_run, weights_digest
 
 from .val_sets import CFG, ListedData, brightness_detector, brightness_network, middle
@@ -272,7 +272,7 @@ def outcomes(
         os.environ["MASTER_ADDR"] = "127.0.0.1"
         if folders:
             os.chdir(folders[rank])
-        with joined_ranks() as ranks:
+        with joined_ranks("val") as ranks:
             work(ranks)
 
     processes = [Fork(target=begin_rank, args=(rank,)) for rank in range(world)]
@@ -413,7 +413,7 @@ def test_an_environment_without_the_other_processes_is_refused(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(UsageError) as caught, joined_ranks():
+    with pytest.raises(UsageError) as caught, joined_ranks("val"):
         pass
     assert str(caught.value).startswith(
         "WORLD_SIZE says that there are other processes, but this one cannot join: "

@@ -11,13 +11,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from yolo_gp.tasks.ranks import Ranks
 from yolo_gp.tasks.train import train
 from yolo_gp.tasks.train_folder import read_run
 from yolo_gp.tasks.train_settings import TrainSettings
 from yolo_gp.tasks.train_setup import begin, go_on
 from yolo_gp.tasks.train_state import Training
 from yolo_gp.tasks.train_stop import StopRequest
-from yolo_gp.tasks.val_ranks import Ranks
 
 SIZE = 64
 NAMES = ("square", "bar")

@@ -58,13 +58,13 @@ from yolo_gp.errors import UsageError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from yolo_gp.tasks.ranks import Ranks
     from yolo_gp.tasks.train import Step
     from yolo_gp.tasks.train_folder import StoredRun
     from yolo_gp.tasks.train_settings import TrainSettings
     from yolo_gp.tasks.train_setup import Prepared
     from yolo_gp.tasks.train_state import Training
     from yolo_gp.tasks.train_stop import StopRequest
-    from yolo_gp.tasks.val_ranks import Ranks
     from yolo_gp.training.progress import Epoch
 
 _PATHS = ("data", "val_data", "weights", "names")  # flags that may be relative to here
@@ -143,13 +143,9 @@ def _train(
     given: Mapping[str, object], save_dir: Path | None, resume: Path | None, *, offline: bool
 ) -> int:
     """Train in this process and those beside it; the exit code."""
+    from yolo_gp.tasks.ranks import joined_ranks, restarts
     from yolo_gp.tasks.train_folder import holds_run, read_run
-    from yolo_gp.tasks.train_ranks import (
-        from_first,
-        is_restarted,
-        joined_training_ranks,
-        may_be_restarted,
-    )
+    from yolo_gp.tasks.train_ranks import may_be_restarted
     from yolo_gp.tasks.train_stop import stop_on_signals
 
     if may_be_restarted() and not (save_dir or resume):
@@ -157,13 +153,13 @@ def _train(
             "torchrun would restart this run, but then could not find its folder\n"
             "expected: --save-dir DIR, or torchrun with --max-restarts 0"
         )
-    with joined_training_ranks() as ranks, stop_on_signals() as stop:
+    with joined_ranks("train", gpus=True) as ranks, stop_on_signals() as stop:
         stored = None
         if ranks.rank == 0:  # the folder may be on its machine only
-            if is_restarted() and save_dir and holds_run(save_dir):
+            if restarts() and save_dir and holds_run(save_dir):
                 resume = save_dir
             stored = None if resume is None else read_run(resume)
-        stored = from_first(ranks, stored)
+        stored = ranks.from_first(stored)
         settings = _settings(given, stored)
         if settings.tensorboard:
             _summary_writer()  # before hours are spent

@@ -33,8 +33,8 @@ from yolo_gp.dialect import parse_dialect
 
 if TYPE_CHECKING:
     from yolo_gp.tasks.models import ModelSource
+    from yolo_gp.tasks.ranks import Ranks
     from yolo_gp.tasks.val import ValSettings
-    from yolo_gp.tasks.val_ranks import Ranks
 
 _Data = Annotated[
     str,
@@ -126,8 +126,8 @@ def val(
       yolo-gp val --cfg darknet19.cfg --weights darknet19.weights --data imagenet/val
     """
     from yolo_gp.tasks.models import ModelSource
+    from yolo_gp.tasks.ranks import joined_ranks
     from yolo_gp.tasks.val import ValSettings
-    from yolo_gp.tasks.val_ranks import joined_ranks
 
     model = ModelSource(
         cfg=cfg,
@@ -140,7 +140,7 @@ def val(
     )
     rules = Rules(preset, confidence, iou, max_det, device, dtype, offline)
     output = Output(save_dir, resume, plots, as_json)
-    with joined_ranks() as ranks:
+    with joined_ranks("val") as ranks:
         if workers is None:
             workers = max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // ranks.world))
         settings = ValSettings(batch_size=batch, workers=workers, strict=strict)

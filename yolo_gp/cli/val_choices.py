@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from yolo_gp.data.annotations import Problem
-    from yolo_gp.tasks.val_ranks import Ranks
+    from yolo_gp.tasks.ranks import Ranks
     from yolo_gp.tasks.val_results import Indexed
     from yolo_gp.tasks.val_run import Pace, Run, Work
 

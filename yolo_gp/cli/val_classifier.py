@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from yolo_gp.data.classified import ClassifiedImages
     from yolo_gp.tasks.classifier import Classifier
     from yolo_gp.tasks.models import Model
+    from yolo_gp.tasks.ranks import Ranks
     from yolo_gp.tasks.val import ValSettings
-    from yolo_gp.tasks.val_ranks import Ranks
     from yolo_gp.tasks.val_run import Pace, Run
 
 

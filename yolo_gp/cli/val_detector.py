@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from yolo_gp.data.annotations import AnnotatedDataset, Problem
     from yolo_gp.tasks.detector import Detector
     from yolo_gp.tasks.models import Model
+    from yolo_gp.tasks.ranks import Ranks
     from yolo_gp.tasks.val import ValSettings
-    from yolo_gp.tasks.val_ranks import Ranks
     from yolo_gp.tasks.val_run import Pace, Run
 
 

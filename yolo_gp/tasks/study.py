@@ -12,6 +12,7 @@ from pathlib import Path
 from yolo_gp.cache import ModelCache
 from yolo_gp.errors import UsageError
 from yolo_gp.files import os_reason, write_atomically
+from yolo_gp.tasks.ranks import Ranks
 from yolo_gp.tasks.results import claim_folder, new_run_folder
 from yolo_gp.tasks.study_plan import StudyPlan, Variant, require_unchanged_variants
 from yolo_gp.tasks.train import Step, train
@@ -20,7 +21,6 @@ from yolo_gp.tasks.train_settings import TrainSettings
 from yolo_gp.tasks.train_setup import Prepared, begin, go_on
 from yolo_gp.tasks.train_state import Training
 from yolo_gp.tasks.train_stop import StopRequest
-from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.training.progress import Epoch
 
 _SCHEMA_VERSION = 1

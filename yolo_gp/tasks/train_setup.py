@@ -18,6 +18,7 @@ from yolo_gp.losses.network_loss import NetworkLoss, darknet_loss, modern_loss
 from yolo_gp.shapes import format_size
 from yolo_gp.tasks.inference import find_device
 from yolo_gp.tasks.models import Model
+from yolo_gp.tasks.ranks import Ranks, require_agreement
 from yolo_gp.tasks.train_data import TrainData, open_train_data, reopen_train_data
 from yolo_gp.tasks.train_folder import (
     StoredRun,
@@ -38,12 +39,11 @@ from yolo_gp.tasks.train_model import (
     start_weights,
 )
 from yolo_gp.tasks.train_precision import Precision, precision
-from yolo_gp.tasks.train_ranks import from_first, require_agreement, sharing_gradients
+from yolo_gp.tasks.train_ranks import sharing_gradients
 from yolo_gp.tasks.train_settings import TrainSettings
 from yolo_gp.tasks.train_state import Training, require_space_for_run, restore, save
 from yolo_gp.tasks.train_validation import Validation, usual_interval
 from yolo_gp.tasks.val import ValSettings
-from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.training.choices import has_masks
 from yolo_gp.training.ema import build_ema
 from yolo_gp.training.optimiser import build_optimiser
@@ -117,7 +117,7 @@ def begin(
     folder = None
     if ranks.rank == 0:
         folder = begin_folder(save_dir, cfg.name, cfg.content, data.names)
-    folder = from_first(ranks, folder)
+    folder = ranks.from_first(folder)
     assert folder is not None  # process 0 has it, or has gone with an error
     run = _assemble(settings, graph, built, recipe, data, folder, place)
     save(run)

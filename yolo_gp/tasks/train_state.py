@@ -16,14 +16,14 @@ from yolo_gp.files import write_atomically
 from yolo_gp.graph import Graph
 from yolo_gp.layers.dropout_modules import DropBlock
 from yolo_gp.losses.network_loss import NetworkLoss
+from yolo_gp.tasks.ranks import Ranks
 from yolo_gp.tasks.train_data import TrainData
 from yolo_gp.tasks.train_folder import TrainFolder
 from yolo_gp.tasks.train_model import evaluated_copy
 from yolo_gp.tasks.train_precision import Precision
-from yolo_gp.tasks.train_ranks import from_first, merge_statistics, total_of
+from yolo_gp.tasks.train_ranks import merge_statistics, total_of
 from yolo_gp.tasks.train_settings import TrainSettings
 from yolo_gp.tasks.train_validation import Validation
-from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.training.checkpoint import Checkpoint, load_state, save_state
 from yolo_gp.training.disk import require_space
 from yolo_gp.training.ema import Ema
@@ -223,7 +223,7 @@ def restore(run: Training) -> None:
     if run.ranks.rank == 0:
         run.folder.sweep()
         state = load_state(run.folder.state)
-    state = from_first(run.ranks, state)
+    state = run.ranks.from_first(state)
     assert state is not None  # process 0 has it, or has gone with an error
     if state.token != run.folder.token:
         raise UsageError(f"{run.folder.state} belongs to another run than its folder")

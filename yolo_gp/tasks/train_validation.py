@@ -9,10 +9,10 @@ from torch import fx
 from yolo_gp.data.dataset import Dataset
 from yolo_gp.graph import Graph
 from yolo_gp.tasks.detector import Detector
+from yolo_gp.tasks.ranks import Ranks
 from yolo_gp.tasks.val import ValSettings, detect_batches, val_preset
 from yolo_gp.tasks.val_loading import batch_count
 from yolo_gp.tasks.val_metrics import evaluate
-from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.tasks.val_results import ImageResult
 
 

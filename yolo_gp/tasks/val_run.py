@@ -18,10 +18,10 @@ from yolo_gp.errors import DataError, UsageError
 from yolo_gp.files import os_reason, write_atomically
 from yolo_gp.graph import Graph
 from yolo_gp.shapes import format_size
+from yolo_gp.tasks.ranks import Ranks, require_agreement
 from yolo_gp.tasks.results import claim_folder, new_run_folder
 from yolo_gp.tasks.val_journal import Journal, Pack, recover
 from yolo_gp.tasks.val_loading import batch_count
-from yolo_gp.tasks.val_ranks import Ranks
 from yolo_gp.tasks.val_results import BatchResult, Indexed
 
 _Result = TypeVar("_Result", bound=Indexed)
@@ -174,23 +174,13 @@ def open_run(
     """
     if folder and resume:
         raise UsageError("--save-dir and --resume exclude each other; a run goes on in its folder")
-    _require_agreement(ranks.gather(dict(facts)))
+    require_agreement(ranks, facts)
     run = None
     if ranks.rank == 0:
         run = resume_run(resume, facts) if resume else begin_run(folder, facts)
     run = ranks.from_first(run)
     assert run is not None  # process 0 has it, or has gone with an error
     return run
-
-
-def _require_agreement(facts: list[dict[str, str]]) -> None:
-    for rank, other in enumerate(facts):
-        for key, value in other.items():
-            if value != facts[0].get(key):
-                raise UsageError(
-                    f"the processes of this run differ: {key} is {facts[0].get(key)} in process 0 "
-                    f"and {value} in process {rank}\nhelp: give all of them the same flags and data"
-                )
 
 
 @dataclass(frozen=True, slots=True)

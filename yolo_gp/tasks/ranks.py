@@ -1,14 +1,10 @@
-"""Several processes at one data set, as `torchrun` starts them: who does what, who tells whom.
-
-Only small records and files travel, at the beginning and at the end, so the "gloo" backend
-serves, whatever computes.
-"""
+"""Several processes at one task, as `torchrun` starts them: who does what, who tells whom."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,12 +12,14 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 from yolo_gp.errors import DataError, UsageError
 from yolo_gp.files import os_reason, replacing
 
 _T = TypeVar("_T")
-_PATIENCE = timedelta(hours=1)  # how long the quickest process waits for the slowest at the end
+_PATIENCE = timedelta(hours=1)  # how long the quickest process waits for the slowest
 _CHUNK = 2**24  # bytes of a file that travel at a time
 
 
@@ -57,8 +55,17 @@ class Ranks:
         return values
 
     def from_first(self, value: _T) -> _T:
-        """What process 0 passes in, in every process."""
-        return self.gather(value)[0]
+        """What process 0 passes in, in every process.
+
+        Raises:
+            DataError: another process has gone.
+        """
+        if self.world == 1:
+            return value
+        box = [value]
+        with _noticing_losses():
+            dist.broadcast_object_list(box, src=0)
+        return box[0]
 
     def collect(self, path: Path, senders: list[int]) -> list[Path]:
         """Bring files of other machines to process 0.
@@ -83,8 +90,12 @@ class Ranks:
 
 
 @contextlib.contextmanager
-def joined_ranks() -> Iterator[Ranks]:
+def joined_ranks(command: str, *, gpus: bool = False) -> Iterator[Ranks]:
     """This process among those that `torchrun` started; alone if nothing started it.
+
+    Args:
+        command: the yolo-gp command that runs, for messages.
+        gpus: tensors on GPUs travel too, by nccl; those on the CPU always do, by gloo.
 
     Raises:
         UsageError: the environment names other processes, but they cannot be reached.
@@ -92,8 +103,14 @@ def joined_ranks() -> Iterator[Ranks]:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield Ranks()
         return
+    backend = "cpu:gloo,cuda:nccl" if gpus and torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group("gloo", timeout=_PATIENCE)
+        store, rank, world = next(rendezvous("env://", timeout=_PATIENCE))
+        # torchrun keeps its store when it starts processes again, with the addresses of the dead
+        attempt = PrefixStore(f"attempt {restarts()}", store)
+        dist.init_process_group(
+            backend, store=attempt, rank=rank, world_size=world, timeout=_PATIENCE
+        )
         ranks = Ranks(
             dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0"))
         )
@@ -101,12 +118,34 @@ def joined_ranks() -> Iterator[Ranks]:
         reason = str(error).splitlines()[0]
         raise UsageError(
             f"WORLD_SIZE says that there are other processes, but this one cannot join: {reason}\n"
-            "help: start all of them with torchrun -m yolo_gp val ..., or unset WORLD_SIZE"
+            f"help: start all of them with torchrun -m yolo_gp {command} ..., or unset WORLD_SIZE"
         ) from error
     try:
         yield ranks
     finally:
         dist.destroy_process_group()
+
+
+def restarts() -> int:
+    """How often `torchrun` has started this process again, after one of the run had failed."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def require_agreement(ranks: Ranks, facts: Mapping[str, str]) -> None:
+    """Refuse to work together on different things.
+
+    Raises:
+        UsageError: the processes differ; says in what.
+    """
+    everybodys = ranks.gather(dict(facts))
+    for rank, other in enumerate(everybodys):
+        for key, value in other.items():
+            if value != everybodys[0].get(key):
+                raise UsageError(
+                    f"the processes of this run differ: {key} is {everybodys[0].get(key)} in "
+                    f"process 0 and {value} in process {rank}\n"
+                    "help: give all of them the same flags and data"
+                )
 
 
 @contextlib.contextmanager
